@@ -1,0 +1,40 @@
+# curate: `make` lists the targets. Two of them do everything on a fresh machine
+# with Go, python3 and make: `make demo` and `make test`.
+SHELL   := /bin/sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+
+.PHONY: help build plugin demo test check race fuzz golden bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/curate
+	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
+
+plugin: ## bring the XLA CPU plugin (63 MB, checked by hash) into the cache folder
+	@scripts/plugin.sh
+
+demo: build ## the main job on the repository's own text: train, score, select, write, report
+	@if scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
+
+test: ## install what the tests need and run everything
+	@scripts/test.sh
+
+check: ## formatting, vet, staticcheck, without the tests
+	@scripts/test.sh check
+
+race: ## the tests under the race detector
+	@CURATE_RACE=1 scripts/test.sh
+
+fuzz: ## every fuzz target for 30 s each (FUZZTIME=30s)
+	@scripts/fuzz.sh
+
+golden: ## make the golden files again (needs python3 and PyPI; see scripts/golden)
+	@scripts/golden/make_all.sh
+
+bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
+	@bench/run.sh
+
+clean: ## remove bin, out and the virtual environments
+	rm -rf bin out .cache
