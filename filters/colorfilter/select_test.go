@@ -1,0 +1,442 @@
+package colorfilter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/curate-data/curate/pipeline"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+// A row that the conditional model finds easier than the prior must win: a
+// selection by the opposite sign keeps the worst rows.
+func TestLowerConditionalLossWins(t *testing.T) {
+	// prior, conditional: only row 1 fits the target better than the corpus.
+	pool := losses([2]float32{3, 3.5}, [2]float32{4, 3}, [2]float32{2, 2.1}, [2]float32{5, 8})
+	for method, winner := range map[Method]int{Color: 1, Conditional: 2, Perplexity: 2} {
+		all, cut := mustSelect(t, Options{Method: method, KeepRows: 1}, pool)
+		for i, d := range all {
+			if d.Keep != (i == winner) {
+				t.Errorf("%s: row %d has keep %t, the winner is row %d", method, i, d.Keep, winner)
+			}
+		}
+		if cut.Kept != 1 {
+			t.Errorf("%s: %d rows kept, want 1", method, cut.Kept)
+		}
+	}
+	// All scores but one are negative, as in practice: the cut is at rank, never at zero.
+	all, cut := mustSelect(t, Options{KeepRows: 2}, pool)
+	if !all[2].Keep || math.Abs(float64(cut.Threshold)+0.1) > 1e-6 {
+		t.Errorf("the second best row has keep %t at threshold %g, want true at -0.1", all[2].Keep, cut.Threshold)
+	}
+}
+
+func TestSelectionEqualsFullSort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pool := drawPool(t)
+		o := Options{
+			Method: rapid.SampledFrom([]Method{Color, Conditional, Perplexity, Random}).Draw(t, "method"),
+			Seed:   rapid.Uint64().Draw(t, "seed"),
+		}
+		switch rapid.IntRange(0, 2).Draw(t, "budget") {
+		case 0:
+			o.KeepFraction = float64(rapid.IntRange(1, 64).Draw(t, "64ths")) / 64
+		case 1:
+			o.KeepRows = rapid.Int64Range(1, 40).Draw(t, "rows")
+		case 2:
+			o.KeepTokens = rapid.Int64Range(1, 400).Draw(t, "tokens")
+		}
+		got, cut, err := selectAll(o, pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(reference(o, pool), got, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("%+v (-full sort +got):\n%s", o, diff)
+		}
+		checkCounts(t, cut, got, pool)
+	})
+}
+
+// drawPool draws a pool of few distinct scores in shards of any size.
+func drawPool(t *rapid.T) *memoryPool {
+	score := rapid.OneOf(
+		rapid.SampledFrom([]float32{0, float32(math.Copysign(0, -1)), 1, -1, 1e-45, -1e-45}),
+		rapid.Float32(),
+		rapid.SampledFrom([]float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}),
+	)
+	pool := &memoryPool{runLength: rapid.IntRange(0, 7).Draw(t, "run length")}
+	for shard := range rapid.IntRange(0, 4).Draw(t, "shards") {
+		for row := range rapid.IntRange(0, 20).Draw(t, "rows of shard") {
+			r := poolRow{
+				id:     pipeline.RowID{Shard: fmt.Sprint("shard-", shard), Row: int64(row / 2), Seq: int32(row)},
+				tokens: rapid.Int32Range(0, 20).Draw(t, "tokens"),
+				domain: rapid.SampledFrom([]string{"", "books", "web"}).Draw(t, "domain"),
+				color:  score.Draw(t, "score"),
+			}
+			r.prior = r.color
+			if rapid.IntRange(0, 5).Draw(t, "rejected") == 0 {
+				r.reason = pipeline.EmptyText
+			}
+			pool.rows = append(pool.rows, r)
+		}
+	}
+	return pool
+}
+
+// checkCounts adds the decisions up and compares with what the cut says.
+func checkCounts(t *rapid.T, cut *Cut, all []decision, pool *memoryPool) {
+	var want Outcome
+	var eligible, above, ties int64
+	want.Dropped = make(map[pipeline.Reason]int64)
+	for i, d := range all {
+		if d.Keep {
+			want.Kept++
+			want.KeptTokens += int64(pool.rows[i].tokens)
+		} else {
+			want.Dropped[d.Reason]++
+		}
+		if math.IsNaN(float64(d.Score)) {
+			continue
+		}
+		eligible++
+		switch {
+		case d.Score > cut.Threshold:
+			above++
+		case d.Score == cut.Threshold:
+			ties++
+		}
+	}
+	got := cut.Outcome
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Outcome{}, "Domains", "TiesKept", "TiesDropped")); diff != "" {
+		t.Fatalf("outcome (-want +got):\n%s", diff)
+	}
+	if cut.Rows != int64(len(all)) || cut.Eligible != eligible {
+		t.Fatalf("%d rows, %d eligible; want %d, %d", cut.Rows, cut.Eligible, len(all), eligible)
+	}
+	if cut.Method != Random && eligible > 0 && (cut.Above.Rows != above || cut.Ties.Rows != ties) {
+		t.Fatalf("%d rows above %g, %d at it; want %d, %d", cut.Above.Rows, cut.Threshold, cut.Ties.Rows, above, ties)
+	}
+	if got.TiesKept+got.TiesDropped != cut.Ties.Rows || cut.Above.Rows+got.TiesKept != got.Kept {
+		t.Fatalf("%d above and %d of %d ties kept do not make %d kept", cut.Above.Rows, got.TiesKept, cut.Ties.Rows, got.Kept)
+	}
+	var domains DomainCount
+	for _, d := range got.Domains {
+		domains.Rows += d.Rows
+		domains.Tokens += d.Tokens
+		domains.KeptRows += d.KeptRows
+		domains.KeptTokens += d.KeptTokens
+	}
+	if domains != (DomainCount{"", cut.Rows, cut.Tokens, got.Kept, got.KeptTokens}) {
+		t.Fatalf("domains add up to %+v, the pool to %d rows, %d tokens, kept %d, %d", domains, cut.Rows, cut.Tokens, got.Kept, got.KeptTokens)
+	}
+	plot := cut.Plot
+	if kept := sum(plot.Kept) + plot.UnderKept + plot.OverKept; kept != got.Kept {
+		t.Fatalf("the plot counts %d kept rows, want %d", kept, got.Kept)
+	}
+	if dropped := sum(plot.Dropped) + plot.UnderDropped + plot.OverDropped; dropped != eligible-got.Kept {
+		t.Fatalf("the plot counts %d dropped rows, want %d", dropped, eligible-got.Kept)
+	}
+}
+
+func sum(counts []int64) (n int64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func TestRejectedRowsCountAndAreNeverKept(t *testing.T) {
+	pool := &memoryPool{}
+	for i := range 30 {
+		r := poolRow{id: pipeline.RowID{Shard: "a", Row: int64(i)}, tokens: 5}
+		if i >= 2 { // 28 of 30 rows cannot be selected
+			r.reason = pipeline.NullText
+		}
+		pool.rows = append(pool.rows, r)
+	}
+	_, cut := mustSelect(t, Options{KeepFraction: 0.1}, pool)
+	if cut.Budget != 3 || cut.Kept != 2 || cut.Dropped[pipeline.NullText] != 28 {
+		t.Errorf("budget %d, kept %d, null %d; want a budget of a tenth of all 30 rows, and the 2 that can be kept", cut.Budget, cut.Kept, cut.Dropped[pipeline.NullText])
+	}
+}
+
+func TestNonFiniteLossesRejectWhateverTheMethod(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	pool := losses([2]float32{nan, 1}, [2]float32{1, nan}, [2]float32{inf, 1}, [2]float32{1, inf}, [2]float32{inf, inf}, [2]float32{1, 1})
+	for _, method := range []Method{Color, Conditional, Perplexity, Random} {
+		all, cut := mustSelect(t, Options{Method: method, KeepFraction: 1}, pool)
+		want := map[pipeline.Reason]int64{pipeline.NaNScore: 3, pipeline.InfScore: 2} // inf - inf is NaN
+		if diff := cmp.Diff(want, cut.Dropped); diff != "" || !all[5].Keep {
+			t.Errorf("%s: keep of the good row %t, dropped (-want +got):\n%s", method, all[5].Keep, diff)
+		}
+	}
+}
+
+func TestTokenBudgetEndsAtFirstRowThatDoesNotFit(t *testing.T) {
+	pool := losses([2]float32{9, 0}, [2]float32{8, 0}, [2]float32{8, 0}, [2]float32{8, 0}, [2]float32{7, 0})
+	for i, tokens := range []int32{10, 10, 50, 1, 1} {
+		pool.rows[i].tokens = tokens
+	}
+	all, cut := mustSelect(t, Options{KeepTokens: 30}, pool)
+	for i, want := range []pipeline.Reason{"", "", pipeline.TieAtCut, pipeline.TieAtCut, pipeline.BelowCut} {
+		if all[i].Reason != want || all[i].Keep != (want == "") {
+			t.Errorf("row %d: keep %t, reason %q, want reason %q", i, all[i].Keep, all[i].Reason, want)
+		}
+	}
+	if cut.KeptTokens != 20 || cut.TiesKept != 1 || cut.TiesDropped != 2 {
+		t.Errorf("kept %d tokens, %d ties, dropped %d; want 20, 1, 2", cut.KeptTokens, cut.TiesKept, cut.TiesDropped)
+	}
+}
+
+// Rows come one at a time or all at once: the selection is the same.
+func TestRunLengthDoesNotMatter(t *testing.T) {
+	pool := manyTies(2000)
+	want, wantCut := mustSelect(t, Options{KeepFraction: 0.37}, pool)
+	for _, length := range []int{1, 7, 1999} {
+		pool.runLength = length
+		got, cut := mustSelect(t, Options{KeepFraction: 0.37}, pool)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("runs of %d (-whole +got):\n%s", length, diff)
+		}
+		if diff := cmp.Diff(wantCut, cut); diff != "" {
+			t.Errorf("cut with runs of %d (-whole +got):\n%s", length, diff)
+		}
+	}
+}
+
+func manyTies(n int) *memoryPool {
+	rng := rand.New(rand.NewPCG(1, 2))
+	pool := &memoryPool{}
+	for i := range n {
+		score := float32(rng.IntN(20)) / 8
+		pool.rows = append(pool.rows, poolRow{id: pipeline.RowID{Shard: fmt.Sprint(i * 10 / n), Row: int64(i)}, tokens: int32(rng.IntN(9)), prior: score, color: score})
+	}
+	return pool
+}
+
+// Parts of a pool counted apart and merged give the cut of the whole.
+func TestHistogramsOfPartsMerge(t *testing.T) {
+	for _, o := range []Options{{KeepFraction: 0.2}, {KeepTokens: 3000}, {Method: Random, Seed: 7, KeepRows: 55}} {
+		whole := manyTies(3000)
+		_, want := mustSelect(t, o, whole)
+		parts := []*memoryPool{{rows: whole.rows[:900]}, {rows: whole.rows[900:900]}, {rows: whole.rows[900:]}}
+		f, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := func(pass func(*memoryPool) (*Histogram, error)) *Histogram {
+			var all *Histogram
+			for _, part := range parts {
+				h, err := pass(part)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if all == nil {
+					all = h
+				} else if err := all.Merge(h); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return all
+		}
+		coarse := count(func(p *memoryPool) (*Histogram, error) { return f.Coarse(context.Background(), p) })
+		fine := count(func(p *memoryPool) (*Histogram, error) { return f.Fine(context.Background(), p, coarse) })
+		cut, err := f.Cut(coarse, fine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range f.Decide(context.Background(), whole, cut) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, cut); diff != "" {
+			t.Errorf("%+v: cut (-whole +merged):\n%s", o, diff)
+		}
+		if err := coarse.Merge(fine); err == nil {
+			t.Error("a fine histogram merged into a coarse one")
+		}
+	}
+}
+
+func TestSourceThatChangesIsAnError(t *testing.T) {
+	edits := map[string]func(s *pipeline.Scores){
+		"a row less":       func(s *pipeline.Scores) { *s = *cutShort(s) },
+		"a score rejected": func(s *pipeline.Scores) { s.Reason[3] = pipeline.NullText },
+		"another score":    func(s *pipeline.Scores) { s.Color[3], s.Prior[3] = 99, 99 },
+		"scores swapped":   func(s *pipeline.Scores) { s.Color[0], s.Color[1] = s.Color[1], s.Color[0] },
+		"other tokens":     func(s *pipeline.Scores) { s.TokenCount[0]++ },
+		"tokens swapped":   func(s *pipeline.Scores) { s.TokenCount[0], s.TokenCount[1] = 10, 30 },
+		"another row":      func(s *pipeline.Scores) { s.Row[len(s.Row)-1]++ },
+		"another shard":    func(s *pipeline.Scores) { s.Shard = "b" },
+		"another reason":   func(s *pipeline.Scores) { s.Reason[4] = pipeline.TooShort },
+	}
+	for name, edit := range edits {
+		for _, pass := range []int{2, 3} {
+			for _, o := range []Options{{KeepRows: 2}, {KeepTokens: 35}} {
+				pool := losses([2]float32{3, 0}, [2]float32{1, 0}, [2]float32{2, 0}, [2]float32{0.5, 0}, [2]float32{4, 0})
+				pool.rows[4].reason = pipeline.EmptyText
+				pool.rows[0].tokens = 30
+				pool.edit = func(p int, s *pipeline.Scores) {
+					if p == pass {
+						edit(s)
+					}
+				}
+				_, _, err := selectAll(o, pool)
+				if err == nil || !strings.Contains(err.Error(), "changed between passes") {
+					t.Errorf("%s in pass %d, %+v: error is %v, want one that says the source changed", name, pass, o, err)
+				}
+			}
+		}
+	}
+}
+
+func cutShort(s *pipeline.Scores) *pipeline.Scores {
+	n := s.Len() - 2
+	return &pipeline.Scores{Shard: s.Shard, Row: s.Row[:n], Seq: s.Seq[:n], TokenCount: s.TokenCount[:n], Reason: s.Reason[:n],
+		Prior: s.Prior[:n], Conditional: s.Conditional[:n], Color: s.Color[:n]}
+}
+
+func TestBadSourcesAreErrors(t *testing.T) {
+	cases := map[string]struct {
+		edit func(s *pipeline.Scores)
+		want string
+	}{
+		"order":             {func(s *pipeline.Scores) { s.Row[2] = 1 }, `shard "a" row 1 seq 0 comes after shard "a" row 1 seq 0`},
+		"missing column":    {func(s *pipeline.Scores) { s.Color = nil }, "column color_score has 0 values for 3 rows"},
+		"short column":      {func(s *pipeline.Scores) { s.Domain = s.Domain[:1] }, "column domain has 1 values for 3 rows"},
+		"no token counts":   {func(s *pipeline.Scores) { s.TokenCount = nil }, "column token_count has 0 values for 3 rows"},
+		"negative tokens":   {func(s *pipeline.Scores) { s.TokenCount[1] = -4 }, `shard "a" row 1: -4 is negative`},
+		"wrong sign":        {func(s *pipeline.Scores) { s.Color[1] = -s.Color[1] }, `shard "a" row 1: color score -1 is not prior loss 2 minus conditional loss 1`},
+		"other differences": {func(s *pipeline.Scores) { s.Color[1] += 1e-4 }, "is not prior loss"},
+	}
+	for name, c := range cases {
+		pool := losses([2]float32{3, 1}, [2]float32{2, 1}, [2]float32{5, 1})
+		pool.edit = func(_ int, s *pipeline.Scores) { c.edit(s) }
+		if _, _, err := selectAll(Options{KeepRows: 1}, pool); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error is %v, want one with %q", name, err, c.want)
+		}
+	}
+	twice := &memoryPool{rows: append(losses([2]float32{1, 0}).rows, losses([2]float32{2, 0}).rows...), runLength: 1}
+	if _, _, err := selectAll(Options{KeepRows: 1}, twice); err == nil || !strings.Contains(err.Error(), "must ascend") {
+		t.Errorf("a row that comes twice: error is %v", err)
+	}
+}
+
+// Methods that need no losses work without them.
+func TestColumnsThatAreNotNeededMayBeAbsent(t *testing.T) {
+	pool := losses([2]float32{3, 1}, [2]float32{2, 1}, [2]float32{5, 1})
+	pool.edit = func(_ int, s *pipeline.Scores) { s.Prior, s.Conditional, s.Color, s.Domain = nil, nil, nil, nil }
+	_, cut := mustSelect(t, Options{Method: Random, KeepRows: 2}, pool)
+	if cut.Kept != 2 {
+		t.Errorf("%d rows kept, want 2", cut.Kept)
+	}
+}
+
+type failingSource struct {
+	*memoryPool
+	failures []error // by pass
+}
+
+func (s *failingSource) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, error] {
+	return func(yield func(*pipeline.Scores, error) bool) {
+		for run, err := range s.memoryPool.Scores(ctx) {
+			if !yield(run, err) {
+				return
+			}
+		}
+		if s.passes <= len(s.failures) && s.failures[s.passes-1] != nil {
+			yield(nil, s.failures[s.passes-1])
+		}
+	}
+}
+
+func TestSourceErrorsAndCancelEndEveryPass(t *testing.T) {
+	broken := errors.New("broken disk")
+	f, err := New(Options{KeepRows: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pass := range 3 {
+		src := &failingSource{memoryPool: losses([2]float32{1, 0}, [2]float32{2, 0}), failures: make([]error, 3)}
+		src.failures[pass] = broken
+		cut, err := f.Fit(context.Background(), src)
+		if err == nil {
+			for _, e := range f.Decide(context.Background(), src, cut) {
+				err = e
+			}
+		}
+		if !errors.Is(err, broken) {
+			t.Errorf("a source that fails in pass %d: error is %v", pass+1, err)
+		}
+		if cut != nil && cut.Kept != 0 {
+			t.Errorf("a failed Decide says that %d rows are kept", cut.Kept)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := f.Fit(ctx, losses([2]float32{1, 0})); !errors.Is(err, context.Canceled) {
+		t.Errorf("fit with a cancelled context: error is %v", err)
+	}
+}
+
+func TestDecideRefusesTheCutOfAnotherFilter(t *testing.T) {
+	pool := manyTies(100)
+	_, cut := mustSelect(t, Options{Method: Random, Seed: 1, KeepRows: 5}, pool)
+	other, err := New(Options{Method: Random, Seed: 2, KeepRows: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d, err := range other.Decide(context.Background(), pool, cut) {
+		if d != nil || err == nil {
+			t.Errorf("decided by the cut of another seed: %v, %v", d, err)
+		}
+	}
+}
+
+// Without bias: each row of a pool is kept as often as any other, over seeds.
+func TestRandomIsUniformAndDependsOnSeed(t *testing.T) {
+	pool := manyTies(200)
+	kept := make([]int, len(pool.rows))
+	const seeds = 500
+	for seed := range uint64(seeds) {
+		all, cut := mustSelect(t, Options{Method: Random, Seed: seed, KeepFraction: 0.25}, pool)
+		if cut.Kept != 50 {
+			t.Fatalf("seed %d: %d of 200 rows kept, want 50", seed, cut.Kept)
+		}
+		for i, d := range all {
+			if d.Keep {
+				kept[i]++
+			}
+		}
+	}
+	// Binomial(500, 1/4): mean 125, standard deviation 9.7; the most extreme of
+	// 200 rows stays within 5 of them.
+	if low, high := slices.Min(kept), slices.Max(kept); low < 77 || high > 173 {
+		t.Errorf("rows are kept %d to %d times of %d, want about 125", low, high, seeds)
+	}
+	first := kept[0] + kept[1] + kept[2] + kept[3] + kept[4] // rows that ties favour
+	if first < 517 || first > 733 {
+		t.Errorf("the first 5 rows are kept %d times, want about 625", first)
+	}
+}
+
+func TestManyDomainsAreBounded(t *testing.T) {
+	pool := manyTies(1000)
+	for i := range pool.rows {
+		pool.rows[i].domain = fmt.Sprint("host-", i%500)
+	}
+	_, cut := mustSelect(t, Options{KeepFraction: 0.5}, pool)
+	if len(cut.Domains) != MaxDomains+1 || cut.Domains[0].Domain != OtherDomains || cut.Domains[0].Rows != 1000-2*MaxDomains {
+		t.Errorf("%d domains, first %+v; want %d and the others together", len(cut.Domains), cut.Domains[0], MaxDomains+1)
+	}
+}
