@@ -158,6 +158,13 @@ func (r *parquetReader) newCursor(l *leaf, group int) *cursor {
 
 // next returns the next row's value, valid until the next call.
 func (c *cursor) next() (parquet.Value, error) {
+	v, err := c.peek()
+	c.advance()
+	return v, err
+}
+
+// peek returns the next row's value without passing over it.
+func (c *cursor) peek() (parquet.Value, error) {
 	if len(c.ready) == 0 {
 		if err := guard(c.fill); err != nil {
 			if err == io.EOF {
@@ -166,9 +173,14 @@ func (c *cursor) next() (parquet.Value, error) {
 			return parquet.Value{}, fmt.Errorf("column %s: %w", c.leaf.name, err)
 		}
 	}
-	v := c.ready[0]
-	c.ready = c.ready[1:]
-	return v, nil
+	return c.ready[0], nil
+}
+
+// advance passes over the value that peek returned.
+func (c *cursor) advance() {
+	if len(c.ready) > 0 {
+		c.ready = c.ready[1:]
+	}
 }
 
 // fill reads the next values, from the next page when this one is used up.

@@ -1,0 +1,324 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/curate-data/curate/pipeline"
+)
+
+// Sizes of our own tables. They do not depend on how rows were handed over,
+// so that the same rows give the same bytes.
+const (
+	tableGroupRows = 1 << 17 // rows of a row group: a few MB
+	tableChunkRows = 1 << 10 // rows moved to the Parquet writer at a time
+	tableReadRows  = 1 << 13 // rows of a chunk that a reader yields at most
+)
+
+// tableColumn is one column of a table of rows held in a T of slices.
+type tableColumn[T any] struct {
+	name string
+	kind parquet.Kind
+	put  func(t *T, i int) parquet.Value // the value of row i; null where it has none
+	take func(t *T, v parquet.Value)     // appends the value, which is valid during the call only
+}
+
+// tableWriter writes rows as zstd Parquet in fixed row groups.
+type tableWriter[T any] struct {
+	columns []tableColumn[T]
+	levels  []int // definition level of a value: 1 where the column is optional
+	file    *parquet.Writer
+	pending [][]parquet.Value // rows not yet with file, by column
+	rows    int64             // rows of the current row group, pending ones included
+}
+
+// newTableWriter begins a table of the row type Row, whose fields name the
+// columns and their Parquet types in order. meta becomes key-value metadata.
+func newTableWriter[Row, T any](w io.Writer, columns []tableColumn[T], meta map[string]string) *tableWriter[T] {
+	var row Row
+	schema := parquet.SchemaOf(row)
+	options := []parquet.WriterOption{
+		schema, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1),
+		// The default names the build, and bytes must not depend on it.
+		parquet.CreatedBy("curate", "1", "0"),
+	}
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		options = append(options, parquet.KeyValueMetadata(key, meta[key]))
+	}
+	t := &tableWriter[T]{columns: columns, file: parquet.NewWriter(w, options...), pending: make([][]parquet.Value, len(columns))}
+	for _, field := range schema.Fields() {
+		level := 0
+		if field.Optional() {
+			level = 1
+		}
+		t.levels = append(t.levels, level)
+	}
+	return t
+}
+
+// write appends n rows of t.
+func (w *tableWriter[T]) write(t *T, n int) error {
+	for i := range n {
+		for c, column := range w.columns {
+			v, level := column.put(t, i), w.levels[c]
+			if v.IsNull() {
+				level = 0
+			}
+			w.pending[c] = append(w.pending[c], v.Level(0, level, c))
+		}
+		w.rows++
+		if len(w.pending[0]) == tableChunkRows || w.rows == tableGroupRows {
+			if err := w.drain(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain hands the pending rows to the file and ends a full row group.
+func (w *tableWriter[T]) drain() error {
+	for c, column := range w.file.ColumnWriters() {
+		if _, err := column.WriteRowValues(w.pending[c]); err != nil {
+			return fmt.Errorf("write column %s: %w", w.columns[c].name, err)
+		}
+		clear(w.pending[c])
+		w.pending[c] = w.pending[c][:0]
+	}
+	if w.rows < tableGroupRows {
+		return nil
+	}
+	w.rows = 0
+	if err := w.file.Flush(); err != nil {
+		return fmt.Errorf("write row group: %w", err)
+	}
+	return nil
+}
+
+// close writes what is pending and the footer.
+func (w *tableWriter[T]) close() error {
+	if err := w.drain(); err != nil {
+		return err
+	}
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("write footer: %w", err)
+	}
+	return nil
+}
+
+// readTable yields the rows of a table in chunks of one shard and one row group.
+// Columns that are not wanted are not read; no names mean all. begin is called
+// once per iteration.
+func readTable[T any](ctx context.Context, obj Object, columns []tableColumn[T], wanted []string, begin func() tableChunk[T]) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		chunk := begin()
+		r, err := openParquet(obj)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		leaves, columns, err := tableLeaves(r, columns, wanted)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for group := range r.rows {
+			for t, err := range readTableGroup(ctx, r, group, leaves, columns, chunk) {
+				if err != nil {
+					yield(nil, fmt.Errorf("row group %d: %w", group, err))
+					return
+				}
+				if !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// tableChunk says how rows gather in a T.
+type tableChunk[T any] struct {
+	reset func() *T                // an empty T, which may be the last one again
+	shard func(t *T, shard string) // sets the shard of an empty T
+	check func(t *T) error         // checks a whole chunk
+}
+
+// tableLeaves finds the wanted columns, the shard column always first.
+func tableLeaves[T any](r *parquetReader, columns []tableColumn[T], wanted []string) ([]*leaf, []tableColumn[T], error) {
+	var leaves []*leaf
+	var chosen []tableColumn[T]
+	for i, column := range columns {
+		if i > 0 && len(wanted) > 0 && !slices.Contains(wanted, column.name) {
+			continue
+		}
+		c, err := r.lookup(column.name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !c.Leaf() || c.MaxRepetitionLevel() > 0 || c.Type().Kind() != column.kind {
+			return nil, nil, columnError(column.name, "it is "+c.String()+", want "+column.kind.String(), r.columns())
+		}
+		l := &leaf{name: column.name, column: c.Index()}
+		if err := r.checkStorage(l); err != nil {
+			return nil, nil, err
+		}
+		leaves, chosen = append(leaves, l), append(chosen, column)
+	}
+	for _, name := range wanted {
+		if !slices.ContainsFunc(chosen, func(c tableColumn[T]) bool { return c.name == name }) {
+			return nil, nil, columnError(name, "there is no such column", r.columns())
+		}
+	}
+	return leaves, chosen, nil
+}
+
+func readTableGroup[T any](ctx context.Context, r *parquetReader, group int, leaves []*leaf, columns []tableColumn[T], chunk tableChunk[T]) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		cursors := make([]*cursor, len(leaves))
+		defer func() {
+			for _, c := range cursors {
+				c.close()
+			}
+		}()
+		for i, l := range leaves {
+			if err := guard(func() error { return r.checkPages(l, group) }); err != nil {
+				yield(nil, fmt.Errorf("column %s: %w", l.name, err))
+				return
+			}
+			cursors[i] = r.newCursor(l, group)
+		}
+		for row := int64(0); row < r.rows[group]; {
+			if err := ctx.Err(); err != nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
+			t := chunk.reset()
+			n, err := fillTable(t, cursors, columns, min(tableReadRows, r.rows[group]-row), chunk)
+			if err == nil {
+				err = chunk.check(t)
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("rows from %d: %w", row, err))
+				return
+			}
+			row += n
+			if !yield(t, nil) {
+				return
+			}
+		}
+		for _, c := range cursors {
+			if err := c.expectEnd(); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+// fillTable takes up to limit rows of one shard and returns how many.
+func fillTable[T any](t *T, cursors []*cursor, columns []tableColumn[T], limit int64, chunk tableChunk[T]) (int64, error) {
+	shard, n := "", int64(0)
+	for ; n < limit; n++ {
+		v, err := cursors[0].peek()
+		if err != nil {
+			return 0, err
+		}
+		name := v.ByteArray()
+		if n == 0 {
+			shard = string(name)
+			chunk.shard(t, shard)
+		}
+		if string(name) != shard {
+			break
+		}
+		cursors[0].advance()
+	}
+	for i := 1; i < len(cursors); i++ {
+		for range n {
+			v, err := cursors[i].next()
+			if err != nil {
+				return 0, err
+			}
+			columns[i].take(t, v)
+		}
+	}
+	return n, nil
+}
+
+// rowOrder checks that rows rise by (shard, row, seq) over many chunks.
+type rowOrder struct {
+	last pipeline.RowID
+	any  bool
+}
+
+// check takes the next rows. Where a column was not read its slice is empty
+// and does not count.
+func (o *rowOrder) check(shard string, row []int64, seq []int32) error {
+	for i := range row {
+		id := pipeline.RowID{Shard: shard, Row: row[i]}
+		if len(seq) > 0 {
+			id.Seq = seq[i]
+		}
+		if order := o.last.Compare(id); o.any && (order > 0 || order == 0 && len(seq) > 0) {
+			return fmt.Errorf("%w: shard %s row %d seq %d comes after shard %s row %d seq %d",
+				ErrOrder, id.Shard, id.Row, id.Seq, o.last.Shard, o.last.Row, o.last.Seq)
+		}
+		o.last, o.any = id, true
+	}
+	return nil
+}
+
+// ErrOrder says that rows of a sidecar or selection do not rise by (shard, row, seq).
+var ErrOrder = errors.New("rows out of order")
+
+// stringValue is a string, null when it is empty.
+func stringValue[S ~string](s S) parquet.Value {
+	if s == "" {
+		return parquet.NullValue()
+	}
+	return parquet.ByteArrayValue([]byte(s))
+}
+
+// floatValue is a number, null when it is not one.
+func floatValue(f float32) parquet.Value {
+	if f != f {
+		return parquet.NullValue()
+	}
+	return parquet.FloatValue(f)
+}
+
+// floatOf is the inverse of floatValue.
+func floatOf(v parquet.Value) float32 {
+	if v.IsNull() {
+		return float32(math.NaN())
+	}
+	return v.Float()
+}
+
+// interned returns strings that repeat, like domains, without copying each.
+type interned map[string]string
+
+func (n interned) string(v parquet.Value) string {
+	if v.IsNull() {
+		return ""
+	}
+	if s, ok := n[string(v.ByteArray())]; ok {
+		return s
+	}
+	s := string(v.ByteArray())
+	if len(n) < maxInterned {
+		n[s] = s
+	}
+	return s
+}
+
+// maxInterned bounds the memory of interned strings.
+const maxInterned = 1 << 12
