@@ -1,0 +1,185 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+
+	"github.com/curate-data/curate/pipeline"
+)
+
+// CopyOptions are the choices of CopyKept.
+type CopyOptions struct {
+	// ScoreColumn is the name of a nullable float32 column that is added after
+	// the input's columns and holds the score that the decision names (null
+	// where that is NaN). Empty means that no column is added.
+	ScoreColumn string
+	// MaxRowGroupBytes is the size, uncompressed, at which a row group of the
+	// output ends. 0 means 96 MB: large enough that readers of one column make
+	// few requests, small enough that a compressed row group, which is held in
+	// memory until it is complete, stays near 40 MB.
+	MaxRowGroupBytes int64
+	// KeyValues are added to the file's key-value metadata, in this order; the
+	// input's entry of the same name gives way.
+	KeyValues []KeyValue
+}
+
+// KeyValue is one entry of a Parquet file's key-value metadata.
+type KeyValue struct{ Key, Value string }
+
+// Bounds of CopyOptions.MaxRowGroupBytes.
+const (
+	defaultRowGroupBytes = 96 << 20
+	largestRowGroupBytes = 1 << 30
+)
+
+// Validate lists every fault of the options.
+func (o CopyOptions) Validate() error {
+	var faults []error
+	if o.MaxRowGroupBytes < 0 || o.MaxRowGroupBytes > largestRowGroupBytes {
+		faults = append(faults, fmt.Errorf("row group size %d: want 0 (default) to %d bytes", o.MaxRowGroupBytes, largestRowGroupBytes))
+	}
+	seen := map[string]bool{arrowSchemaKey: true}
+	for _, kv := range o.KeyValues {
+		if seen[kv.Key] || kv.Key == "" {
+			faults = append(faults, fmt.Errorf("metadata key %q: empty, given twice, or reserved", kv.Key))
+		}
+		seen[kv.Key] = true
+	}
+	return errors.Join(faults...)
+}
+
+func (o CopyOptions) rowGroupBytes() int64 {
+	if o.MaxRowGroupBytes > 0 {
+		return o.MaxRowGroupBytes
+	}
+	return defaultRowGroupBytes
+}
+
+// CopyCounts accounts for every row of a shard.
+type CopyCounts struct {
+	RowsIn  int64
+	Kept    int64
+	Dropped map[pipeline.Reason]int64
+}
+
+// rowDecisions hands out the decisions of one shard in runs of any length. It
+// checks that they cover its rows from 0 on, in order, each once.
+type rowDecisions struct {
+	shard string
+	next  func() (*pipeline.Decisions, error, bool)
+	batch *pipeline.Decisions
+	at    int // rows of batch handed out
+	count CopyCounts
+
+	keep   []bool
+	scores []float32
+}
+
+// newRowDecisions begins to pull decisions; the caller calls stop in the end.
+func newRowDecisions(shard string, decisions iter.Seq2[*pipeline.Decisions, error]) (d *rowDecisions, stop func()) {
+	next, stop := iter.Pull2(decisions)
+	return &rowDecisions{shard: shard, next: next, count: CopyCounts{Dropped: map[pipeline.Reason]int64{}}}, stop
+}
+
+// take returns, for the next n rows, whether each is kept, and the scores of
+// those that are. Both are valid until the next call.
+func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
+	d.keep, d.scores = d.keep[:0], d.scores[:0]
+	for len(d.keep) < n {
+		ok, err := d.fill()
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			return nil, nil, fmt.Errorf("decisions end before row %d", d.count.RowsIn)
+		}
+		if err := d.one(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return d.keep, d.scores, nil
+}
+
+// end checks that no decisions are left.
+func (d *rowDecisions) end() error {
+	ok, err := d.fill()
+	if err == nil && ok {
+		err = fmt.Errorf("a decision for row %d, but the shard has only %d rows", d.batch.Row[d.at], d.count.RowsIn)
+	}
+	return err
+}
+
+// fill makes sure that batch has a row at d.at; false means that there is none.
+func (d *rowDecisions) fill() (bool, error) {
+	for d.batch == nil || d.at == len(d.batch.Row) {
+		batch, err, ok := d.next()
+		if !ok {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read decisions: %w", err)
+		}
+		n := len(batch.Row)
+		if len(batch.Seq) != n || len(batch.Keep) != n || len(batch.Reason) != n || len(batch.Score) != n {
+			return false, fmt.Errorf("decisions with columns of different lengths")
+		}
+		d.batch, d.at = batch, 0
+	}
+	return true, nil
+}
+
+// one moves one decision to keep and scores, and counts it.
+func (d *rowDecisions) one() error {
+	b, i := d.batch, d.at
+	if b.Shard != d.shard || b.Row[i] != d.count.RowsIn || b.Seq[i] != 0 {
+		return fmt.Errorf("want the decision for row %d of %s, got that for row %d of %s, seq %d",
+			d.count.RowsIn, d.shard, b.Row[i], b.Shard, b.Seq[i])
+	}
+	if b.Keep[i] != (b.Reason[i] == "") {
+		return fmt.Errorf("row %d: keep is %t, but the reason is %q", b.Row[i], b.Keep[i], b.Reason[i])
+	}
+	d.at++
+	d.count.RowsIn++
+	d.keep = append(d.keep, b.Keep[i])
+	if b.Keep[i] {
+		d.count.Kept++
+		d.scores = append(d.scores, b.Score[i])
+	} else {
+		d.count.Dropped[b.Reason[i]]++
+	}
+	return nil
+}
+
+// isNaN32 is math.IsNaN for scores.
+func isNaN32(f float32) bool { return math.IsNaN(float64(f)) }
+
+// CopyKept writes the rows of a shard that the decisions keep, in order, to w
+// as a Parquet file with every column, type, nesting and key-value metadata of
+// the input. The decisions are those of this shard, one for every row (seq 0),
+// in row order. After an error what was written to w is worthless. If no row
+// is kept, nothing is written: there is no file to make.
+//
+// The output is compressed with zstd, level 3, has page bounds and statistics,
+// and is the same bytes for the same input, decisions and options.
+func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decisions, error], w io.Writer, opt CopyOptions) (CopyCounts, error) {
+	if err := opt.Validate(); err != nil {
+		return CopyCounts{}, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
+	}
+	rows, stop := newRowDecisions(s.in.Shard, decisions)
+	defer stop()
+	var err error
+	switch reader := s.reader.(type) {
+	case *parquetReader:
+		err = copyParquet(ctx, reader, rows, w, opt)
+	default:
+		err = fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
+	}
+	if err != nil {
+		return rows.count, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
+	}
+	return rows.count, nil
+}

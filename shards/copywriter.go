@@ -1,0 +1,220 @@
+package shards
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+const (
+	// pageBytes is the size, before compression, at which a page ends: what
+	// pyarrow uses, and the least that zstd compresses text well in.
+	pageBytes = 1 << 20
+	// dictionaryBytes is the size at which a column gives up its dictionary for
+	// the rest of the row group.
+	dictionaryBytes = 1 << 20
+)
+
+// rowWriter writes a Parquet file column by column, some rows at a time, in
+// row groups of bounded size. It holds the compressed pages of one row group
+// and an open page per column. Nothing is written before the first row group
+// is complete.
+type rowWriter struct {
+	out    *tailWriter
+	file   *parquet.Writer
+	group  *parquet.ConcurrentRowGroupWriter
+	schema fileSchema
+	leaves []*leafColumn
+	meta   []format.KeyValue
+	limit  int64 // raw bytes at which a row group ends
+	raw    int64 // raw bytes of the values in the current row group
+	rows   int64 // rows in the current row group
+	total  int64 // rows in all
+}
+
+// newRowWriter begins a file with the given schema and key-value metadata.
+func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []format.KeyValue, limit int64) (*rowWriter, error) {
+	options := []parquet.WriterOption{
+		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
+		parquet.CreatedBy("curate with parquet-go", "0.32.0", ""),
+		parquet.DataPageVersion(1), // what every reader knows
+		parquet.DataPageStatistics(false),
+		parquet.PageBufferSize(pageBytes),
+		parquet.DictionaryMaxBytes(dictionaryBytes),
+		parquet.WriteBufferSize(0), // tailWriter has to see where the row groups end
+	}
+	for _, c := range leaves {
+		if c.encoding == nil || c.encoding == &parquet.RLEDictionary && floating(c.element) {
+			// parquet-go takes wrong bounds from a dictionary with NaNs.
+			c.encoding = &parquet.Plain
+		}
+		if !ordered(c.element) {
+			options = append(options, parquet.SkipPageBounds(c.path...))
+		}
+	}
+	rows := &rowWriter{out: &tailWriter{w: w}, schema: schema, leaves: leaves, meta: meta, limit: limit}
+	err := guard(func() error { // parquet-go panics at schemas that it cannot write
+		tree, err := schema.tree(leaves)
+		if err != nil {
+			return err
+		}
+		rows.file = parquet.NewWriter(rows.out, append(options, tree)...)
+		rows.group = rows.file.BeginRowGroup()
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin Parquet file: %w", err)
+	}
+	return rows, nil
+}
+
+// write appends values, which make up whole rows, to a column.
+func (w *rowWriter) write(column int, values []parquet.Value) error {
+	for i := range values {
+		w.raw += rawSize(&values[i])
+	}
+	if _, err := w.group.ColumnWriters()[column].WriteRowValues(values); err != nil {
+		return fmt.Errorf("write column %q: %w", w.leaves[column].name(), err)
+	}
+	return nil
+}
+
+// rawSize is the size of a value in the plain encoding, and of its levels.
+func rawSize(v *parquet.Value) int64 {
+	switch v.Kind() {
+	case parquet.ByteArray:
+		return 4 + int64(len(v.ByteArray()))
+	case parquet.FixedLenByteArray:
+		return int64(len(v.ByteArray()))
+	case parquet.Int64, parquet.Double:
+		return 8
+	case parquet.Int32, parquet.Float:
+		return 4
+	case parquet.Int96:
+		return 12
+	}
+	return 1
+}
+
+// endRows says that every column got n more rows. It is where a row group may end.
+func (w *rowWriter) endRows(n int64) error {
+	w.rows += n
+	w.total += n
+	if w.raw < w.limit {
+		return nil
+	}
+	return w.commit()
+}
+
+func (w *rowWriter) commit() error {
+	if w.rows == 0 {
+		return nil
+	}
+	n, err := w.group.Commit()
+	if err != nil {
+		return fmt.Errorf("write row group: %w", err)
+	}
+	if n != w.rows {
+		return fmt.Errorf("write row group: %d of %d rows written", n, w.rows)
+	}
+	w.raw, w.rows = 0, 0
+	return nil
+}
+
+// finish writes the last row group, the page index and the footer. A file
+// without rows is not begun: finish then writes nothing.
+func (w *rowWriter) finish() error {
+	if w.total == 0 {
+		return nil
+	}
+	if err := w.commit(); err != nil {
+		return err
+	}
+	w.out.hold = true
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("close parquet file: %w", err)
+	}
+	tail, err := finishFile(w.out.held.Bytes(), w.out.offset, w)
+	if err != nil {
+		return err
+	}
+	if _, err := w.out.w.Write(tail); err != nil {
+		return fmt.Errorf("write parquet footer: %w", err)
+	}
+	return nil
+}
+
+// tailWriter passes bytes on until hold is set, and keeps them from then on.
+type tailWriter struct {
+	w      io.Writer
+	offset int64 // bytes passed on
+	hold   bool
+	held   bytes.Buffer
+}
+
+func (t *tailWriter) Write(b []byte) (int, error) {
+	if t.hold {
+		return t.held.Write(b)
+	}
+	n, err := t.w.Write(b)
+	t.offset += int64(n)
+	return n, err
+}
+
+// finishFile takes the page indexes and the footer that parquet-go made, which
+// begin at offset, and returns what is to stand there: the same with the
+// schema and metadata of w, and with bounds that hold for every reader.
+func finishFile(tail []byte, offset int64, w *rowWriter) ([]byte, error) {
+	if len(tail) < 8 {
+		return nil, errors.New("finish parquet file: no footer")
+	}
+	length := int(binary.LittleEndian.Uint32(tail[len(tail)-8:]))
+	if length > len(tail)-8 {
+		return nil, errors.New("finish parquet file: footer too long")
+	}
+	var meta format.FileMetaData
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), tail[len(tail)-8-length:len(tail)-8], &meta); err != nil {
+		return nil, fmt.Errorf("finish parquet file: %w", err)
+	}
+	if meta.NumRows != w.total {
+		return nil, fmt.Errorf("finish parquet file: footer of %d rows, %d written", meta.NumRows, w.total)
+	}
+	var out []byte
+	for g := range meta.RowGroups {
+		for i := range meta.RowGroups[g].Columns {
+			chunk := &meta.RowGroups[g].Columns[i]
+			index, err := boundedIndex(tail, offset, chunk, w.leaves[i].element)
+			if err != nil {
+				return nil, fmt.Errorf("finish parquet file: row group %d, column %q: %w", g, w.leaves[i].name(), err)
+			}
+			chunk.ColumnIndexOffset, chunk.ColumnIndexLength = 0, 0
+			if index != nil {
+				chunk.ColumnIndexOffset, chunk.ColumnIndexLength = offset+int64(len(out)), int32(len(index))
+				out = append(out, index...)
+			}
+		}
+	}
+	for g := range meta.RowGroups {
+		for i := range meta.RowGroups[g].Columns {
+			chunk := &meta.RowGroups[g].Columns[i]
+			from := chunk.OffsetIndexOffset - offset
+			chunk.OffsetIndexOffset = offset + int64(len(out))
+			out = append(out, tail[from:from+int64(chunk.OffsetIndexLength)]...)
+		}
+	}
+	meta.KeyValueMetadata = w.meta
+	footer, err := encodeFooter(&meta, w.schema)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, footer...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(footer)))
+	return append(out, "PAR1"...), nil
+}
