@@ -28,6 +28,7 @@ const ManifestFormat = 1
 type Manifest struct {
 	Format    int             `json:"format"`              // ManifestFormat; WriteManifest sets it
 	Stage     string          `json:"stage"`               // train, score, select, write or run
+	Key       string          `json:"key,omitempty"`       // UnitKey of all that decides the result but the inputs
 	Curate    string          `json:"curate"`              // version of curate that did the work
 	Options   json.RawMessage `json:"options,omitempty"`   // the options that matter to the result
 	Inputs    []ManifestInput `json:"inputs"`              // by shard name
@@ -36,6 +37,7 @@ type Manifest struct {
 	Backend   string          `json:"backend,omitempty"`   // what computed the losses, such as xla:cpu
 	Units     []Unit          `json:"units"`               // by shard, first row group and file
 	Counts    Counts          `json:"counts"`
+	Detail    json.RawMessage `json:"detail,omitempty"` // what the stage tells the next ones, such as the cut
 }
 
 // ManifestInput is one input of a stage. Rows is -1 when they were not counted
@@ -220,12 +222,15 @@ func ReadManifest(ctx context.Context, store Store, name string) (*Manifest, err
 	if err := d.Decode(m); err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", name, err)
 	}
-	if len(m.Options) > 0 {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, m.Options); err != nil {
-			return nil, fmt.Errorf("read manifest %s: options: %w", name, err)
+	for _, raw := range []*json.RawMessage{&m.Options, &m.Detail} {
+		if len(*raw) == 0 {
+			continue
 		}
-		m.Options = compact.Bytes()
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, *raw); err != nil {
+			return nil, fmt.Errorf("read manifest %s: %w", name, err)
+		}
+		*raw = compact.Bytes()
 	}
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", name, err)
