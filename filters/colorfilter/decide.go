@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 
 	"github.com/curate-data/curate/pipeline"
@@ -11,8 +12,7 @@ import (
 
 // Decide makes the third pass and yields the decision for every row, run by
 // run as src gives them. What it yields is valid until the next is asked for.
-// When the loop has ended without an error, the Outcome and the Plot of the cut
-// are filled in. An error, also of a source that gives other rows than Fit saw,
+// When the loop has ended without an error, the Outcome of the cut is filled in. An error, also of a source that gives other rows than Fit saw,
 // comes last, and makes the decisions before it worthless.
 func (f *Filter) Decide(ctx context.Context, src pipeline.ScoreSource, cut *Cut) iter.Seq2[*pipeline.Decisions, error] {
 	return func(yield func(*pipeline.Decisions, error) bool) {
@@ -41,20 +41,16 @@ func (f *Filter) Decide(ctx context.Context, src pipeline.ScoreSource, cut *Cut)
 // decider holds what one pass of decisions carries from run to run.
 type decider struct {
 	cut     *Cut
-	score   func(key uint32) float32
 	ties    tieBudget
 	above   Bin
 	tied    Bin
-	plot    Plot
-	outcome tally
+	plot    plotCounter
+	domains domainCounts
 	buffer  pipeline.Decisions
 }
 
 func newDecider(cut *Cut) *decider {
-	d := &decider{cut: cut, score: keyScore, plot: cut.Plot.empty(), outcome: newTally()}
-	if cut.Method == Random {
-		d.score = randomScore
-	}
+	d := &decider{cut: cut, plot: newPlotCounter(cut.Low, cut.High), domains: domainCounts{all: make(map[string]*DomainCount)}}
 	d.ties = tieBudget{left: cut.Budget - cut.Above.Rows}
 	if cut.Unit == "tokens" {
 		d.ties = tieBudget{left: cut.Budget - cut.Above.Tokens, tokens: true}
@@ -70,39 +66,60 @@ func (d *decider) decide(run rankedRun) *pipeline.Decisions {
 	}
 	out.Shard, out.Row, out.Seq = run.Shard, run.Row, run.Seq
 	out.Keep, out.Reason, out.Score = out.Keep[:n], out.Reason[:n], out.Score[:n]
-	for i, key := range run.key {
-		reason := run.why[i]
-		score := float32(math.NaN())
-		if reason == "" {
-			score = d.score(key)
-			reason = d.reason(key, run.TokenCount[i])
-			d.plot.add(score, reason == "")
-		}
-		out.Keep[i], out.Reason[i], out.Score[i] = reason == "", reason, score
-	}
-	d.outcome.add(run.Scores, out)
+	d.keep(run, out)
+	d.score(run, out)
+	d.plot.add(out)
+	d.domains.add(run.Scores, out)
 	return out
 }
 
-// reason decides about a row that has a score; an empty reason keeps it.
-func (d *decider) reason(key uint32, tokens int32) pipeline.Reason {
-	switch {
-	case key > d.cut.Key:
-		d.above.Rows++
-		d.above.Tokens += int64(tokens)
-		return ""
-	case key < d.cut.Key:
-		return pipeline.BelowCut
+// keep sets Keep and Reason of every row.
+func (d *decider) keep(run rankedRun, out *pipeline.Decisions) {
+	cut, above := d.cut.Key, d.above
+	for i, key := range run.key {
+		reason := run.why[i]
+		switch {
+		case reason != "":
+		case key < cut:
+			reason = pipeline.BelowCut
+		case key == cut:
+			reason = d.tie(run.TokenCount[i])
+		default:
+			above.Rows++
+			above.Tokens += int64(run.TokenCount[i])
+		}
+		out.Reason[i] = reason
+		out.Keep[i] = reason == ""
 	}
+	d.above = above
+}
+
+// tie decides about a row that has exactly the score of the cut.
+func (d *decider) tie(tokens int32) pipeline.Reason {
 	d.tied.Rows++
 	d.tied.Tokens += int64(tokens)
 	switch {
 	case d.ties.take(tokens):
 		return ""
-	case d.ties.taken > 0:
+	case d.ties.kept.Rows > 0:
 		return pipeline.TieAtCut
 	}
 	return pipeline.BelowCut
+}
+
+// score sets Score of every row.
+func (d *decider) score(run rankedRun, out *pipeline.Decisions) {
+	nan := float32(math.NaN())
+	for i, key := range run.key {
+		switch {
+		case run.why[i] != "":
+			out.Score[i] = nan
+		case d.cut.Method == Random:
+			out.Score[i] = randomScore(key)
+		default:
+			out.Score[i] = keyScore(key)
+		}
+	}
 }
 
 // finish checks that this pass saw what Fit saw, and fills in the cut.
@@ -114,10 +131,26 @@ func (d *decider) finish(totals Totals) error {
 		return fmt.Errorf("the cut does not fit the pool: %+v rows above and %+v at it, expected %+v and %+v",
 			d.above, d.tied, d.cut.Above, d.cut.Ties)
 	}
-	outcome := d.outcome.result()
-	outcome.TiesKept = d.ties.taken
-	outcome.TiesDropped = d.tied.Rows - d.ties.taken
-	d.cut.Outcome, d.cut.Plot = outcome, d.plot
+	out := Outcome{
+		Kept:        d.above.Rows + d.ties.kept.Rows,
+		KeptTokens:  d.above.Tokens + d.ties.kept.Tokens,
+		TiesKept:    d.ties.kept.Rows,
+		TiesDropped: d.tied.Rows - d.ties.kept.Rows,
+		Dropped:     maps.Clone(totals.Rejected),
+		Domains:     d.domains.list(),
+	}
+	below := totals.Eligible - out.Kept
+	if out.TiesKept > 0 && out.TiesDropped > 0 {
+		out.Dropped[pipeline.TieAtCut] += out.TiesDropped
+		below -= out.TiesDropped
+	}
+	if below > 0 {
+		out.Dropped[pipeline.BelowCut] += below
+	}
+	if totals.Eligible > 0 {
+		out.Plot = d.plot.plot()
+	}
+	d.cut.Outcome = out
 	return nil
 }
 
@@ -126,8 +159,8 @@ func (d *decider) finish(totals Totals) error {
 type tieBudget struct {
 	left   int64
 	tokens bool
-	taken  int64 // rows
-	over   bool  // a row did not fit, so no later one may be kept
+	over   bool // a row did not fit, so no later one may be kept
+	kept   Bin
 }
 
 func (b *tieBudget) take(tokens int32) bool {
@@ -140,6 +173,7 @@ func (b *tieBudget) take(tokens int32) bool {
 		return false
 	}
 	b.left -= need
-	b.taken++
+	b.kept.Rows++
+	b.kept.Tokens += int64(tokens)
 	return true
 }

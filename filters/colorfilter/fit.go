@@ -26,8 +26,10 @@ type Cut struct {
 	Above     Bin     `json:"above"`     // rows with a higher score: all kept
 	Ties      Bin     `json:"ties"`      // rows with exactly this score
 
-	Plot Plot `json:"plot"` // its range is set by Fit, its counts by Decide
-	Outcome
+	Low  float32 `json:"low"`  // about the 0.1 percentile of the eligible scores
+	High float32 `json:"high"` // about the 99.9 percentile
+
+	Outcome // zero until Decide has filled it in
 }
 
 // Fit finds the cut of a pool in two passes over src.
@@ -109,7 +111,7 @@ func (f *Filter) Cut(coarse, fine *Histogram) (*Cut, error) {
 	cut.Threshold = coarse.score(cut.Key)
 	cut.Above = Bin{Rows: above.Rows + between.Rows, Tokens: above.Tokens + between.Tokens}
 	cut.Ties = fine.Bins[lower]
-	cut.Plot = newPlot(coarse.quantile(0.001, false), coarse.quantile(0.999, true))
+	cut.Low, cut.High = coarse.quantile(0.001, false), coarse.quantile(0.999, true)
 	return cut, nil
 }
 

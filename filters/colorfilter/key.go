@@ -11,19 +11,19 @@ import (
 // ones get the top bit. Minus zero and zero are equal scores and get one key.
 func sortKey(score float32) uint32 {
 	if score == 0 {
-		return 1 << 31
+		return sign
 	}
 	bits := math.Float32bits(score)
 	if bits>>31 == 1 {
 		return ^bits
 	}
-	return bits | 1<<31
+	return bits | sign
 }
 
 // keyScore is the inverse of sortKey.
 func keyScore(key uint32) float32 {
 	if key>>31 == 1 {
-		return math.Float32frombits(key &^ (1 << 31))
+		return math.Float32frombits(key &^ sign)
 	}
 	return math.Float32frombits(^key)
 }

@@ -2,7 +2,6 @@ package colorfilter
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ type Outcome struct {
 	TiesDropped int64                     `json:"ties_dropped"` // the same, dropped
 	Dropped     map[pipeline.Reason]int64 `json:"dropped"`      // rows by reason; with Kept they add up to all rows
 	Domains     []DomainCount             `json:"domains"`      // most rows first
+	Plot        Plot                      `json:"plot"`
 }
 
 // DomainCount is the part of one domain in a pool and in what is kept of it.
@@ -37,94 +37,70 @@ const (
 	MaxDomains   = 256
 )
 
-// tally adds decisions up.
-type tally struct {
-	kept, keptTokens int64
-	dropped          reasonCounts
-	domains          map[string]*DomainCount
+// domainCounts counts rows by domain.
+type domainCounts struct {
+	all map[string]*DomainCount
+	// recent finds most names without hashing them: one slot each for names of
+	// equal length and equal outer letters.
+	recent [64]*DomainCount
 }
 
-func newTally() tally {
-	return tally{domains: make(map[string]*DomainCount)}
-}
-
-func (t *tally) add(s *pipeline.Scores, d *pipeline.Decisions) {
-	var domain *DomainCount
-	var name string
-	for i, tokens := range s.TokenCount {
-		// Neighbours mostly share their domain, so the map is asked only at a change.
-		if len(s.Domain) > 0 && s.Domain[i] != name || domain == nil {
-			if len(s.Domain) > 0 {
-				name = s.Domain[i]
+// add counts a run of rows, neighbours of one domain at a time.
+func (c *domainCounts) add(s *pipeline.Scores, d *pipeline.Decisions) {
+	for start, n := 0, s.Len(); start < n; {
+		name, end := "", n
+		if len(s.Domain) > 0 {
+			name, end = s.Domain[start], start+1
+			for end < n && s.Domain[end] == name {
+				end++
 			}
-			domain = t.domain(name)
 		}
-		domain.Rows++
-		domain.Tokens += int64(tokens)
-		if d.Keep[i] {
-			t.kept++
-			t.keptTokens += int64(tokens)
-			domain.KeptRows++
-			domain.KeptTokens += int64(tokens)
-			continue
+		var tokens, keptRows, keptTokens int64
+		keep := d.Keep[start:end]
+		for i, t := range s.TokenCount[start:end] {
+			tokens += int64(t)
+			if keep[i] {
+				keptRows++
+				keptTokens += int64(t)
+			}
 		}
-		t.dropped.add(d.Reason[i])
+		count := c.find(name)
+		count.Rows += int64(end - start)
+		count.Tokens += tokens
+		count.KeptRows += keptRows
+		count.KeptTokens += keptTokens
+		start = end
 	}
 }
 
-func (t *tally) domain(name string) *DomainCount {
+func (c *domainCounts) find(name string) *DomainCount {
 	if name == "" {
 		name = NoDomain
 	}
-	if known := t.domains[name]; known != nil {
+	slot := (len(name) + 5*int(name[0]) + 11*int(name[len(name)-1])) % len(c.recent)
+	if known := c.recent[slot]; known != nil && known.Domain == name {
 		return known
 	}
-	if len(t.domains) >= MaxDomains {
+	count := c.all[name]
+	if count == nil && len(c.all) >= MaxDomains {
 		name = OtherDomains
-		if known := t.domains[name]; known != nil {
-			return known
-		}
+		count = c.all[name]
 	}
-	name = strings.Clone(name) // the source may own the bytes
-	count := &DomainCount{Domain: name}
-	t.domains[name] = count
+	if count == nil {
+		count = &DomainCount{Domain: strings.Clone(name)} // the source may overwrite its bytes
+		c.all[count.Domain] = count
+	}
+	c.recent[slot] = count
 	return count
 }
 
-func (t *tally) result() Outcome {
-	domains := make([]DomainCount, 0, len(t.domains))
-	for _, d := range slices.SortedFunc(maps.Values(t.domains), func(a, b *DomainCount) int {
+func (c *domainCounts) list() []DomainCount {
+	domains := make([]DomainCount, 0, len(c.all))
+	for _, count := range c.all {
+		domains = append(domains, *count)
+	}
+	slices.SortFunc(domains, func(a, b DomainCount) int {
 		return cmp.Or(cmp.Compare(b.Rows, a.Rows), strings.Compare(a.Domain, b.Domain))
-	}) {
-		domains = append(domains, *d)
-	}
-	return Outcome{Kept: t.kept, KeptTokens: t.keptTokens, Dropped: t.dropped.all(), Domains: domains}
-}
-
-// reasonCounts counts rows by reason. Neighbours mostly share their reason, so
-// it asks the map only at a change.
-type reasonCounts struct {
-	counts map[pipeline.Reason]int64
-	last   pipeline.Reason
-	run    int64 // rows with the last reason that are not yet in counts
-}
-
-func (c *reasonCounts) add(reason pipeline.Reason) {
-	if reason != c.last {
-		c.all()
-		c.last = reason
-	}
-	c.run++
-}
-
-// all returns the counts, never nil.
-func (c *reasonCounts) all() map[pipeline.Reason]int64 {
-	if c.counts == nil {
-		c.counts = make(map[pipeline.Reason]int64)
-	}
-	if c.run > 0 {
-		c.counts[c.last] += c.run
-		c.run = 0
-	}
-	return c.counts
+	})
+	return domains
 }

@@ -1,5 +1,7 @@
 package colorfilter
 
+import "github.com/curate-data/curate/pipeline"
+
 // plotBins is fine enough to show the shape of a distribution on a page.
 const plotBins = 64
 
@@ -20,40 +22,47 @@ type Plot struct {
 	OverDropped  int64 `json:"over_dropped"`
 }
 
-func newPlot(low, high float32) Plot {
-	p := Plot{Low: float64(low), High: float64(high)}
-	if p.Low == p.High {
-		p.High++ // a single value: any width will do
-	}
-	return p.empty()
+// plotCounter counts the rows of a Plot while they pass by.
+type plotCounter struct {
+	low, high float64
+	scale     float64                // bins per unit of score
+	counts    [plotBins + 2][2]int64 // under, the bins, over; dropped and kept
 }
 
-// empty returns a plot of the same range without counts.
-func (p Plot) empty() Plot {
-	if p.Low == p.High {
-		return Plot{}
+func newPlotCounter(low, high float32) plotCounter {
+	c := plotCounter{low: float64(low), high: float64(high)}
+	if c.low == c.high {
+		c.high++ // a single value: any width will do
 	}
-	return Plot{Low: p.Low, High: p.High, Kept: make([]int64, plotBins), Dropped: make([]int64, plotBins)}
+	c.scale = plotBins / (c.high - c.low)
+	return c
 }
 
-func (p *Plot) add(score float32, kept bool) {
-	x := float64(score)
-	var count *int64
-	switch {
-	case x < p.Low:
-		count = pick(kept, &p.UnderKept, &p.UnderDropped)
-	case x >= p.High:
-		count = pick(kept, &p.OverKept, &p.OverDropped)
-	default:
-		at := min(int((x-p.Low)/(p.High-p.Low)*plotBins), plotBins-1)
-		count = pick(kept, &p.Kept[at], &p.Dropped[at])
+func (c *plotCounter) add(d *pipeline.Decisions) {
+	for i, score := range d.Score {
+		at := (float64(score)-c.low)*c.scale + 1
+		switch { // before the conversion, which overflows for scores far outside
+		case at != at: // rejected
+			continue
+		case at < 0:
+			at = 0
+		case at > plotBins+1:
+			at = plotBins + 1
+		}
+		column := 0
+		if d.Keep[i] {
+			column = 1
+		}
+		c.counts[int(at)][column]++
 	}
-	*count++
 }
 
-func pick[T any](first bool, a, b T) T {
-	if first {
-		return a
+func (c *plotCounter) plot() Plot {
+	p := Plot{Low: c.low, High: c.high, Kept: make([]int64, plotBins), Dropped: make([]int64, plotBins)}
+	p.UnderDropped, p.UnderKept = c.counts[0][0], c.counts[0][1]
+	p.OverDropped, p.OverKept = c.counts[plotBins+1][0], c.counts[plotBins+1][1]
+	for i := range plotBins {
+		p.Dropped[i], p.Kept[i] = c.counts[i+1][0], c.counts[i+1][1]
 	}
-	return b
+	return p
 }

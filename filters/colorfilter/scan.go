@@ -124,7 +124,7 @@ func (c *scanner) rank(s *pipeline.Scores) (rankedRun, error) {
 
 // count adds a run to the totals.
 func (c *scanner) count(run rankedRun, base uint64) error {
-	t := &c.totals
+	t := c.totals // a copy, so that the sums stay in registers
 	t.Rows += int64(run.Len())
 	for i, tokens := range run.TokenCount {
 		if tokens < 0 {
@@ -142,6 +142,7 @@ func (c *scanner) count(run rankedRun, base uint64) error {
 		hash = (hash ^ hash>>32 ^ key<<32 ^ uint64(tokens)) * golden
 		t.Checksum += hash ^ hash>>29
 	}
+	c.totals = t
 	return nil
 }
 
@@ -202,11 +203,14 @@ func outOfOrder(a, b pipeline.RowID) error {
 // has a score but a NaN or Inf among its losses and score. It does not depend
 // on the method, so that methods compare on one pool.
 func (c *scanner) rejectNonFinite(s *pipeline.Scores) []pipeline.Reason {
-	const exponent = 0x7f800000 // all ones in infinities and NaNs only
 	why := s.Reason
 	for _, column := range [][]float32{s.Prior, s.Conditional, s.Color} {
+		if allFinite(column) {
+			continue
+		}
 		for i, v := range column {
-			if math.Float32bits(v)&exponent != exponent || why[i] != "" && why[i] != pipeline.InfScore {
+			finite := math.Float32bits(v)&^sign < infinity
+			if finite || why[i] != "" && why[i] != pipeline.InfScore {
 				continue
 			}
 			if &why[0] == &s.Reason[0] { // the source's slice is not ours to write
@@ -219,4 +223,46 @@ func (c *scanner) rejectNonFinite(s *pipeline.Scores) []pipeline.Reason {
 		}
 	}
 	return why
+}
+
+// Bits of a float32: without its sign, infinities and NaNs are the largest.
+const (
+	sign     = 1 << 31
+	infinity = 0x7f800000
+)
+
+func allFinite(values []float32) bool {
+	var largest uint32
+	for _, v := range values {
+		largest = max(largest, math.Float32bits(v)&^sign)
+	}
+	return largest < infinity
+}
+
+// reasonCounts counts rows by reason. Neighbours mostly share their reason, so
+// it asks the map only at a change.
+type reasonCounts struct {
+	counts map[pipeline.Reason]int64
+	last   pipeline.Reason
+	run    int64 // rows with the last reason that are not yet in counts
+}
+
+func (c *reasonCounts) add(reason pipeline.Reason) {
+	if reason != c.last {
+		c.all()
+		c.last = reason
+	}
+	c.run++
+}
+
+// all returns the counts, never nil.
+func (c *reasonCounts) all() map[pipeline.Reason]int64 {
+	if c.counts == nil {
+		c.counts = make(map[pipeline.Reason]int64)
+	}
+	if c.run > 0 {
+		c.counts[c.last] += c.run
+		c.run = 0
+	}
+	return c.counts
 }
