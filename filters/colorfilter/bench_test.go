@@ -56,7 +56,7 @@ func (s *benchSource) Scores(context.Context) iter.Seq2[*pipeline.Scores, error]
 }
 
 // BenchmarkPass gives ns per score of each pass over 10 million scores, and
-// MB, the memory that the selection itself allocates. bench/select.py times the
+// MB, the memory that the selection itself allocates. bench/selection.py times the
 // same with numpy. Set -benchtime=1x.
 func BenchmarkPass(b *testing.B) {
 	const rows = 10_000_000

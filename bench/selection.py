@@ -1,6 +1,6 @@
 """Times global selection: filters/colorfilter against numpy, in one run.
 
-Run:  python bench/select.py [--rows 10000000]     (needs numpy and Go)
+Run:  python bench/selection.py [--rows 10000000]     (needs numpy and Go)
 
 numpy's argsort is what the paper's scripts/select_index_np.py does with all
 scores in memory; argpartition does the least that can give the same set. Both
@@ -36,7 +36,7 @@ def main():
     for name, mb, ns in re.findall(r"BenchmarkPass/(\S+)-\d+\s.*?([\d.]+) MB\s+([\d.]+) ns/score", out):
         print(f"colorfilter {name:24} {float(ns):6.1f} ns/score  {float(mb):7.1f} MB allocated")
 
-    scores = np.random.default_rng(1).normal(-0.6, 0.2, rows).astype(np.float32)
+    scores = np.random.default_rng(1).standard_normal(rows, dtype=np.float32)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     k = rows // 16
     for name, select in (("argpartition", lambda: np.argpartition(scores, rows - k)[-k:]),
