@@ -1,0 +1,109 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// Column is a top-level column of a shard.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // as the format writes it, nested types in full
+}
+
+// describer is a formatReader that knows the columns without reading rows.
+type describer interface{ columnTypes() []Column }
+
+// Columns returns the top-level columns, none for formats without a schema.
+func (s *Shard) Columns() []Column {
+	if d, ok := s.reader.(describer); ok {
+		return d.columnTypes()
+	}
+	return nil
+}
+
+func (r *parquetReader) columnTypes() []Column {
+	var columns []Column
+	for _, field := range r.file.Schema().Fields() {
+		columns = append(columns, Column{field.Name(), describeType(field)})
+	}
+	return columns
+}
+
+// describeType writes a Parquet type on one line.
+func describeType(node parquet.Node) string {
+	name := ""
+	if node.Leaf() {
+		name = node.Type().String()
+	} else {
+		for _, field := range node.Fields() {
+			if name != "" {
+				name += ", "
+			}
+			name += field.Name() + ": " + describeType(field)
+		}
+		name = "{" + name + "}"
+	}
+	switch {
+	case node.Optional():
+		name += "?"
+	case node.Repeated():
+		name += "[]"
+	}
+	return name
+}
+
+// CheckRows decodes every page of every column of a Parquet file and returns
+// the number of rows. That a column has other rows than the footer says is an
+// error.
+func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
+	obj, err := store.Open(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	defer obj.Close()
+	r, err := openParquet(obj)
+	if err != nil {
+		return 0, err
+	}
+	for group, rows := range r.rows {
+		for column, chunk := range r.file.RowGroups()[group].ColumnChunks() {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			var found int64
+			err := guard(func() (err error) {
+				found, err = countPages(chunk)
+				return err
+			})
+			if err == nil && found != rows {
+				err = fmt.Errorf("%w: %d rows, the footer says %d", ErrCorrupt, found, rows)
+			}
+			if err != nil {
+				return 0, fmt.Errorf("row group %d column %d: %w", group, column, err)
+			}
+		}
+	}
+	return r.numRows(), nil
+}
+
+// countPages decodes the pages of a column chunk and adds up their rows.
+func countPages(chunk parquet.ColumnChunk) (rows int64, err error) {
+	pages := chunk.Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	for {
+		page, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return rows, err
+		}
+		rows += page.NumRows()
+		parquet.Release(page)
+	}
+}
