@@ -1,6 +1,8 @@
 package shards
 
 import (
+	"strings"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -25,6 +27,12 @@ func newBatchBuilder(mem memory.Allocator) *batchBuilder {
 // labels returns the builders of id and domain.
 func (b *batchBuilder) labels() [2]*array.StringBuilder {
 	return [2]*array.StringBuilder{b.id, b.domain}
+}
+
+// appendLabel adds an id or domain. Unlike text they go into columns of type
+// string, where all readers insist on UTF-8.
+func appendLabel(to *array.StringBuilder, s string) {
+	to.Append(strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // full reports whether no further row belongs in this batch.

@@ -92,7 +92,8 @@ func checkChunkRange(chunk *format.ColumnChunk, end int64) error {
 		return fmt.Errorf("%w: the data is in another file, %q", ErrUnsupported, chunk.FilePath)
 	case chunk.CryptoMetadata.Value != nil:
 		return fmt.Errorf("%w: the column is encrypted", ErrUnsupported)
-	case start < 4 || meta.TotalCompressedSize < 0 || meta.TotalCompressedSize > end-start || meta.DataPageOffset < start:
+	case start < 4 || meta.TotalCompressedSize < 0 || meta.TotalCompressedSize > end-start,
+		meta.DataPageOffset < start && meta.NumValues > 0:
 		return fmt.Errorf("%w: its pages are said to be at %d, %d bytes, but data ends at %d",
 			ErrCorrupt, start, meta.TotalCompressedSize, end)
 	case meta.NumValues < 0:

@@ -66,25 +66,18 @@ func unsuitable(c *parquet.Column, render func(parquet.Value) string, text bool)
 	switch {
 	case c.MaxRepetitionLevel() > 0 || c.Repeated():
 		return "it is inside a list, where a row has no single value"
+	case !c.Leaf() && is[*format.ListType](c.Type().LogicalType()):
+		return "it is a list, where a row has no single value"
+	case !c.Leaf() && is[*format.MapType](c.Type().LogicalType()):
+		return "it is a map, where a row has no single value"
 	case !c.Leaf():
-		return "it is a " + groupKind(c) + ", name one of its fields"
+		return "it is a struct, name one of its fields"
 	case render == nil:
 		return "its type is " + typeName(c) + ", want a string"
 	case text && c.Type().Kind() != parquet.ByteArray:
 		return "its type is " + typeName(c) + ", want string or binary"
 	}
 	return ""
-}
-
-func groupKind(c *parquet.Column) string {
-	switch lt := c.Type().LogicalType(); {
-	case lt == nil:
-	case is[*format.ListType](lt):
-		return "list"
-	case is[*format.MapType](lt):
-		return "map"
-	}
-	return "struct"
 }
 
 func typeName(c *parquet.Column) string { return strings.ToLower(c.Type().String()) }

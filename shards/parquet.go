@@ -71,6 +71,9 @@ func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols 
 			first += r.rows[group]
 		}
 		for group := from; group < to; group++ {
+			if r.rows[group] == 0 {
+				continue
+			}
 			for b, err := range r.groupBatches(ctx, mem, plan, group) {
 				if err != nil {
 					yield(pipeline.Batch{}, fmt.Errorf("row group %d: %w", group, err))
@@ -162,7 +165,7 @@ func fillBatch(build *batchBuilder, cursors [3]*cursor, limit int64) (int64, err
 			if v.IsNull() {
 				labels.AppendNull()
 			} else {
-				labels.Append(c.leaf.render(v))
+				appendLabel(labels, c.leaf.render(v))
 			}
 		}
 	}

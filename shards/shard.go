@@ -43,7 +43,6 @@ type Shard struct {
 type formatReader interface {
 	numRows() int64     // -1 when only reading tells
 	rowGroups() []int64 // rows of each; {-1} for formats that cannot seek
-	columns() []string  // dotted paths, for error messages; nil when the rows tell
 	batches(ctx context.Context, mem memory.Allocator, cols Columns, from, to int) iter.Seq2[pipeline.Batch, error]
 }
 
@@ -70,6 +69,10 @@ func openFormat(in Input, obj Object) (formatReader, error) {
 	switch in.Format {
 	case Parquet:
 		return openParquet(obj)
+	case JSONL:
+		return openJSONL(in, obj)
+	case Arrow:
+		return openArrow(obj)
 	default:
 		return nil, fmt.Errorf("%w: format %q", ErrUnsupported, in.Format)
 	}

@@ -131,6 +131,9 @@ func readTable[T any](ctx context.Context, obj Object, columns []tableColumn[T],
 			return
 		}
 		for group := range r.rows {
+			if r.rows[group] == 0 {
+				continue
+			}
 			for t, err := range readTableGroup(ctx, r, group, leaves, columns, chunk) {
 				if err != nil {
 					yield(nil, fmt.Errorf("row group %d: %w", group, err))
