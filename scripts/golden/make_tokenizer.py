@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import tokenizers
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "scoring" / "tokenizer"
@@ -122,6 +122,210 @@ def write_tables():
     subprocess.run(["gofmt", "-w", str(path)], check=True)
 
 
+# --- tokenizers --------------------------------------------------------------
+
+def demo_documents(count):
+    """The first short documents of every source of the demo pool."""
+    table = pq.read_table(ROOT / "configs" / "demo" / "pool-00000.parquet", columns=["text", "source"])
+    by_source = {}
+    for text, source in zip(table["text"].to_pylist(), table["source"].to_pylist()):
+        if len(text) < 3000:
+            by_source.setdefault(source, []).append(text)
+    out = []
+    for i in range(count):
+        for texts in by_source.values():
+            if i < len(texts):
+                out.append(texts[i])
+    return out[:count]
+
+
+def train_nfc_tokenizer(path):
+    """A small tokenizer built as GPT-NeoX's is: NFC, ByteLevel, runs of spaces as added tokens."""
+    t = Tokenizer(models.BPE())
+    t.decoder = decoders.ByteLevel()
+    t.normalizer = normalizers.NFC()
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=900, show_progress=False, special_tokens=["<|endoftext|>", "<|padding|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+    t.train_from_iterator(demo_documents(200) + [" ".join(scripts().values())] * 3, trainer)
+    t.add_tokens([AddedToken(" " * n, normalized=True, special=False) for n in range(8, 1, -1)])
+    t.add_tokens([AddedToken("|||EMAIL_ADDRESS|||", normalized=True, special=False)])
+    t.save(str(path), pretty=False)
+
+
+def variants(vocab):
+    """Other pipelines over the same vocabulary: which keys of the file to replace."""
+    vocab = dict(vocab)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
+    def split(regex, behavior="Isolated", invert=False):
+        return {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert},
+            dict(byte_level, use_regex=False)]}
+
+    def digits(individual):
+        return {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": individual}, byte_level]}
+
+    flags = []
+    for content, options in [
+        ("<l>", ["lstrip"]), ("<r>", ["rstrip"]), ("<lr>", ["lstrip", "rstrip"]), ("<w>", ["single_word"]),
+        ("word", ["single_word", "normalized"]), ("éé", ["normalized"]), ("e\u0301\u0323", ["normalized"]), ("ab", []), ("abc", []),
+        ("\t", []), ("\n ", ["normalized", "rstrip"]), ("x", ["single_word", "lstrip", "rstrip"]),
+    ]:
+        token = dict(id=vocab.setdefault(content, len(vocab)), content=content, special=False)
+        token.update({key: key in options for key in ("single_word", "lstrip", "rstrip", "normalized")})
+        flags.append(token)
+    return {
+        "cl100k": {"pre_tokenizer": split(CL100K, "Removed", True), "normalizer": None},
+        "llama3": {"pre_tokenizer": split(CL100K), "normalizer": None, "model.ignore_merges": True, "added_tokens": []},
+        "qwen2": {"pre_tokenizer": split(QWEN2)},
+        "gpt2": {"pre_tokenizer": split(GPT2, "Removed", True), "normalizer": None, "added_tokens": []},
+        "digits": {"pre_tokenizer": digits(False)},
+        "digits-apart": {"pre_tokenizer": digits(True), "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]}},
+        "prefix": {"pre_tokenizer": dict(byte_level, add_prefix_space=True)},
+        "whole": {"pre_tokenizer": dict(byte_level, use_regex=False), "normalizer": None, "added_tokens": []},
+        "flags": {"added_tokens": flags},
+        "flags-plain": {"added_tokens": flags, "normalizer": None},
+    }
+
+
+def patched(base, patch):
+    file = json.loads(json.dumps(base))
+    for key, value in patch.items():
+        if key.startswith("model."):
+            file["model"][key.removeprefix("model.")] = value
+        else:
+            file[key] = value
+    return file
+
+
+# --- hard strings ------------------------------------------------------------
+
+def scripts():
+    return {
+        "greek": "Ἐν ἀρχῇ ἦν ὁ λόγος, καὶ ὁ λόγος ἦν πρὸς τὸν θεόν", "russian": "Все счастливые семьи похожи друг на друга",
+        "hebrew": "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם", "arabic": "بِسْمِ ٱللَّهِ ٱلرَّحْمَٰنِ ٱلرَّحِيمِ ٠١٢٣",
+        "hindi": "सभी मनुष्यों को गौरव और अधिकारों १२३", "bengali": "সমস্ত মানুষ স্বাধীনভাবে কো", "tamil": "மனிதப் பிறிவியினர் சகலரும் கௌ",
+        "thai": "มนุษย์ทั้งหลายเกิดมามีอิสระ ๑๒๓", "chinese": "人人生而自由,在尊严和权利上一律平等。第一条", "japanese": "すべての人間は、生まれながらにして自由でガギグ",
+        "korean": "모든 인간은 태어날 때부터 자유로우며", "jamo": "\u1112\u1161\u11ab\u1100\u1173\u11af \uac00\u11a8 \u1100\uac00",
+        "georgian": "ყველა ადამიანი იბადება", "amharic": "የሰው ልጅ ሁሉ ሲወለድ ነጻና ፩፪", "burmese": "လူတိုင်းသည် တူညီလွတ်လပ်သော ဦ", "sinhala": "සියලු මනුෂ්‍යයෝ කෝ",
+        "vietnamese": "Tất cả mọi người sinh ra đều được tự do", "french": "Tous les êtres humains naissent libres et égaux",
+    }
+
+
+def fixed_strings():
+    spaces = [" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\xa0", "\u1680", "\u2003", "\u2028", "\u202f", "\u205f", "\u3000", "\u200b", "\ufeff", "\x1c", "\u180e"]
+    out = ["", *spaces]
+    out += [a + b + c for a in ("", "x", "\n") for b in spaces for c in ("", "y", " y", "1", "!", "\n\n z")]
+    out += [" " * n + tail for n in range(1, 30) for tail in ("", "x", "\n", ".", " 1")]
+    out += ["\r\n" * n + tail for n in (1, 2, 5) for tail in ("", "x", "  x", "\t", "!!\r\n\r\nz")]
+    quote = ["'", "\u2019", "''", "x'", "I'", " '", "1'", ".'"]
+    out += [q + s + e for q in quote for s in ("s", "t", "re", "ve", "m", "ll", "d", "S", "RE", "Ll", "\u017f", "r", "l", "sx", "rex", "\u017fx", "ſt") for e in ("", "y ")]
+    out += ["0", "12", "123", "1234", "3.14159", "1,000,000", "0x1F", "²³¹", "½ ⅔ Ⅷ ①", "١٢٣٤", "१२३४५", "12ab34", "a1b2", " 1 22 333 4444 "]
+    out += ["don't stop!!! -- ever...", "a_b_c __init__(self, *args)", "if x >= 0:\n\treturn x**2  # ok\n\n\nend", "https://a.b/c?d=e&f=%20#g", "e-mail: x@y.z;", "<|endoftext|>", "a<|endoftext|> b<|padding|>", "<|endoftext", "|||EMAIL_ADDRESS|||x", "<l> <r>  <lr> \n<w>", "  <l>  ", "  <r>  <l>  x", "a<w>b <w> <w>é", "word words word. sword wordé é́", "cafe\u0301 café", "e\u0323\u0301 e\u0301\u0323 ẹ́ é\u0323", "ab abc abcd a b", "éé e\u0301é", "a\tb\t\tc\n \n  d", "x x  x y", " x <r> \t x"]
+    out += ["a" * 100, "ab" * 80, "x" * 400 + " y", "=" * 97, "-" * 200 + "\n", "A" * 33 + "é" * 40, "w" * 32, "w" * 33, "ha" * 16 + "!", "\u0301" * 40, "e" + "\u0301" * 40, "e" + "\u0323\u0301\u0334" * 20 + "x"]
+    out += ["\U00010041\u0301 \U0001f600\u0301", "\u1100\u1161\u11a8\u11a8", "\uac01\u11a8", "\u0958 \u09cb \u09c7\u09be \u0b4b", "\u2126 \u212b \ufb1d \uf900", "\u0344 \u0340\u0341\u0343", "a\u08d3\u0301", "a\u1dfa\u0323\u0301", "\u11935\u0930", "\U00011935\U00011930", "\U000110a5\U000110ba"]
+    out += ["😀👍🏽👨‍👩‍👧‍👦🇩🇪", "☃️❤️ ✓", "\ufffd x\ufffd\ufffdy", "\x00\x01\x7f", "a\x00b", "\u200d\u200c", "\U0010ffff\ue000"]
+    out += list(scripts().values())
+    return out
+
+
+def random_strings(count, seed):
+    """Mixtures that a generator of real text would rarely give."""
+    rng = random.Random(seed)
+    atoms = ["a", "b", "the", " the", "é", "e\u0301", "\u0323", "\u0301", "\u0334", "\u0345", "'s", "'", "'LL", " ", "  ", "\n", "\r\n", "\t", "\u00a0", "1", "23", "٣", "½", "!", "...", "_", "字", "가", "\u1100", "\u1161", "\u11a8", "\u09c7", "\u09be", "Ω", "\u212b", "😀", "\u200d", "<|endoftext|>", "<l>", "<r>", "<w>", "word", "ab", "abc", "x", "<lr>", "ſ"]
+    marks = [c for c in normal_class() if not 0xAC00 <= c < 0xD7A4]
+    out = []
+    for _ in range(count):
+        out.append("".join(rng.choice(atoms) for _ in range(rng.randrange(1, 14))))
+        points = [rng.choice([rng.randrange(0x20, 0x3000), rng.randrange(0xD7FF), rng.randrange(0xE000, 0x20000), rng.randrange(0x250)]) for _ in range(rng.randrange(1, 12))]
+        out.append("".join(chr(c) for c in points if not 0xD800 <= c < 0xE000))
+        out.append("".join(rng.choice([chr(rng.choice(marks)), rng.choice(atoms)]) for _ in range(rng.randrange(1, 12))))
+    return out
+
+
+# --- golden files ------------------------------------------------------------
+
+def write_gzip(path, lines):
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9, mtime=0) as out:
+        for line in lines:
+            out.write((json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+    path.write_bytes(buffer.getvalue())
+
+
+def write_golden():
+    train_nfc_tokenizer(TESTDATA / "nfc-tokenizer.json")
+    base = json.loads((TESTDATA / "nfc-tokenizer.json").read_text())
+    patches = variants(base["model"]["vocab"])
+    (TESTDATA / "variants.json").write_text(json.dumps(patches, indent=1, ensure_ascii=True) + "\n")
+    made = {"demo": Tokenizer.from_file(str(ROOT / "configs" / "demo" / "tokenizer.json")), "nfc": Tokenizer.from_str(json.dumps(base))}
+    made.update({name: Tokenizer.from_str(json.dumps(patched(base, p))) for name, p in patches.items()})
+
+    def encode(names, texts, kind):
+        for text in texts:
+            yield {"kind": kind, "text": text, "ids": {n: made[n].encode(text, add_special_tokens=False).ids for n in names}}
+
+    everything = list(made)
+    lines = [*encode(everything, fixed_strings(), "fixed"), *encode(everything, random_strings(70, 1), "random"),
+             *encode(["demo", "nfc"], random_strings(300, 2), "random"), *encode(["demo", "nfc"], demo_documents(36), "document")]
+    write_gzip(TESTDATA / "encode.jsonl.gz", lines)
+
+    rng = random.Random(3)
+    lines = []
+    for name in ("demo", "nfc", "flags"):
+        size = made[name].get_vocab_size()
+        for _ in range(150):
+            ids = [rng.randrange(rng.choice([300, size, size + 5])) for _ in range(rng.randrange(12))]
+            lines.append({"tokenizer": name, "ids": ids, "text": made[name].decode(ids, skip_special_tokens=False)})
+    write_gzip(TESTDATA / "decode.jsonl.gz", lines)
+
+
+BLOCK = 4096
+
+
+def block(low):
+    return [chr(c) for c in range(low, low + BLOCK) if not 0xD800 <= c <= 0xDFFF]
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def boundary_digests(pre_tokenizer):
+    """For each block of code points: digest of the word lengths in bytes (4 bytes each, little endian)."""
+    out = []
+    for low in range(0, 0x110000, BLOCK):
+        lengths = bytearray()
+        for c in block(low):
+            text = f"{c}a{c}1{c} {c}!"
+            for _, (start, end) in pre_tokenizer.pre_tokenize_str(text):
+                lengths += len(text[start:end].encode()).to_bytes(4, "little")
+        out.append(digest(lengths))
+    return out
+
+
+def nfc_digests():
+    """For each block: digest of the normal forms, newline after each, of each code point in four surroundings."""
+    nfc = normalizers.NFC().normalize_str
+    out = []
+    for low in range(0, 0x110000, BLOCK):
+        forms = "".join(nfc(s) + "\n" for c in block(low) for s in (c, "a\u0345" + c, "a" + c + "\u0334", "a" + c + "\u0301"))
+        out.append(digest(forms.encode()))
+    return out
+
+
+def write_digests():
+    split = lambda regex: pre_tokenizers.Split(Regex(regex), "isolated")
+    write_gzip(TESTDATA / "unicode.json.gz", [{
+        "nfc": nfc_digests(), "gpt2": boundary_digests(split(GPT2)), "cl100k": boundary_digests(split(CL100K)),
+        "qwen2": boundary_digests(split(QWEN2)), "digits": boundary_digests(pre_tokenizers.Digits(individual_digits=False)),
+    }])
+
+
 if __name__ == "__main__":
     TESTDATA.mkdir(exist_ok=True)
     write_tables()
+    write_golden()
+    write_digests()
