@@ -149,6 +149,9 @@ func (r *arrowMessages) next() (*ipc.Message, error) {
 	if _, err := io.ReadFull(r.in, body.Bytes()); err != nil {
 		return nil, fmt.Errorf("read message body: %w", noEOF(err))
 	}
+	if err := message.checkBody(body.Bytes()); err != nil {
+		return nil, err
+	}
 	return ipc.NewMessage(memory.NewBufferBytes(meta), body), nil
 }
 

@@ -81,6 +81,7 @@ const (
 	slotFields, slotMetadata                    = 1, 2
 	slotChildren, slotFieldMetadata             = 5, 6
 	slotLength, slotNodes, slotBuffers          = 0, 1, 2
+	slotCompression                             = 3
 	slotData                                    = 1
 	kindSchema, kindDictionary, kindRecordBatch = 1, 2, 3
 )
@@ -112,6 +113,8 @@ type arrowMessage struct {
 	kind byte
 	body int64 // bytes that follow the metadata
 	rows int64 // of a record batch
+	// buffers of the body, if they are compressed: offset and length of each
+	compressed [][2]int64
 }
 
 // checkArrowMessage checks a message's metadata: buffers lie in the body, and
@@ -149,6 +152,25 @@ func checkArrowMessage(meta []byte) (arrowMessage, error) {
 		if offset < 0 || length < 0 || offset > m.body || length > m.body-offset {
 			return m, fmt.Errorf("%w: buffer %d has %d bytes at %d in a body of %d", ErrCorrupt, i, length, offset, m.body)
 		}
+		if header.slot(slotCompression) != 0 && length > 0 {
+			m.compressed = append(m.compressed, [2]int64{offset, length})
+		}
 	}
 	return m, nil
+}
+
+// checkBody checks the sizes that compressed buffers say they have when they
+// are decompressed, which come first in each; -1 means that it is not.
+func (m arrowMessage) checkBody(body []byte) error {
+	for _, buffer := range m.compressed {
+		offset, length := buffer[0], buffer[1]
+		if length < 8 {
+			return fmt.Errorf("%w: compressed buffer of %d bytes", ErrCorrupt, length)
+		}
+		raw := int64(binary.LittleEndian.Uint64(body[offset:]))
+		if raw != -1 && (raw < 0 || !expands(length, raw)) {
+			return fmt.Errorf("%w: %d bytes are said to be %d when decompressed", ErrCorrupt, length, raw)
+		}
+	}
+	return nil
 }

@@ -18,6 +18,10 @@ const (
 	maxPage        = 1 << 30   // bytes of one page, uncompressed
 )
 
+// expands reports whether so few compressed bytes can stand for so many: zstd's
+// densest block is 4 bytes for 128 KiB. Brotli alone can be denser.
+func expands(compressed, raw int64) bool { return raw <= 64<<10+compressed*(32<<10) }
+
 // checkFooter checks magic bytes and the length and structure of a Parquet
 // footer before anything is decoded from it.
 func checkFooter(obj Object) error {
@@ -149,7 +153,7 @@ func (r *parquetReader) checkPages(l *leaf, group int) error {
 		if err := decoder.Decode(&header); err != nil {
 			return fmt.Errorf("%w: header of page %d: %w", ErrCorrupt, page, err)
 		}
-		n, err := checkPage(&header)
+		n, err := checkPage(&header, meta.Codec)
 		if err != nil {
 			return fmt.Errorf("page %d: %w", page, err)
 		}
@@ -168,8 +172,9 @@ func (r *parquetReader) checkPages(l *leaf, group int) error {
 }
 
 // checkPage checks one page header and returns the number of its values.
-func checkPage(h *format.PageHeader) (int64, error) {
-	if h.CompressedPageSize < 0 || h.UncompressedPageSize < 0 || h.UncompressedPageSize > maxPage {
+func checkPage(h *format.PageHeader, codec format.CompressionCodec) (int64, error) {
+	possible := codec == format.Brotli || expands(int64(h.CompressedPageSize), int64(h.UncompressedPageSize))
+	if h.CompressedPageSize < 0 || h.UncompressedPageSize < 0 || h.UncompressedPageSize > maxPage || !possible {
 		return 0, fmt.Errorf("%w: it claims %d bytes, %d uncompressed", ErrCorrupt, h.CompressedPageSize, h.UncompressedPageSize)
 	}
 	values := int32(0)

@@ -1,0 +1,161 @@
+package shards_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/curate-data/curate/shards"
+)
+
+// memStore is a read-only Store of one object.
+type memStore struct {
+	shards.Store
+	content []byte
+}
+
+func (s memStore) Open(context.Context, string) (shards.Object, error) {
+	return object(s.content), nil
+}
+
+// memInput is an Input of some bytes under a file name.
+func memInput(name string, b []byte) shards.Input {
+	in := shards.Input{Store: memStore{content: b}, Path: name, Shard: name, URI: name, Size: int64(len(b)), Format: shards.Parquet}
+	switch {
+	case strings.Contains(name, "json"):
+		in.Format = shards.JSONL
+	case strings.Contains(name, "arrow"), strings.HasSuffix(name, ".feather"):
+		in.Format = shards.Arrow
+	}
+	return in
+}
+
+// countRows reads a shard and returns its rows, counted and as promised.
+func countRows(in shards.Input, cols shards.Columns) (rows, promised int64, err error) {
+	s, err := shards.Open(context.Background(), in)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	for b, err := range s.Batches(context.Background(), cols, 0, s.NumRowGroups()) {
+		if err != nil {
+			return rows, s.NumRows(), err
+		}
+		rows += int64(b.NumRows())
+		b.Release()
+	}
+	return rows, s.NumRows(), nil
+}
+
+// mutate returns a damaged copy of b and says how it was damaged.
+func mutate(r *rand.Rand, b []byte, k int, cut bool) ([]byte, string) {
+	b = append([]byte(nil), b...)
+	tail := max(0, len(b)-600) // where footers are
+	switch {
+	case k%5 == 4 && cut:
+		n := r.IntN(len(b))
+		return b[:n], fmt.Sprintf("cut to %d bytes", n)
+	case k%5 == 3:
+		i, v := tail+r.IntN(len(b)-tail), byte(r.IntN(256))
+		b[i] = v
+		return b, fmt.Sprintf("byte %d set to %d", i, v)
+	case k%5 == 2:
+		i := r.IntN(len(b))
+		n := min(len(b)-i, 1+r.IntN(8))
+		fill := []byte{0, 0x7F, 0xFF}[r.IntN(3)]
+		for j := range n {
+			b[i+j] = fill
+		}
+		return b, fmt.Sprintf("%d bytes at %d set to %d", n, i, fill)
+	}
+	what := ""
+	for range 1 + k%5*2 {
+		i, bit := r.IntN(len(b)), r.IntN(8)
+		b[i] ^= 1 << bit
+		what += fmt.Sprintf("bit %d of byte %d flipped ", bit, i)
+	}
+	return b, what
+}
+
+// TestHostile damages every input in many ways. Reading must never panic, and
+// must not end well with another number of rows than the file had.
+func TestHostile(t *testing.T) {
+	golden := loadGolden(t)
+	perFile := 60
+	if testing.Short() {
+		perFile = 10
+	}
+	var names []string
+	for name, in := range golden.Inputs {
+		if in.Error == "" {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	failed, read := 0, 0
+	for _, name := range names {
+		in := golden.Inputs[name]
+		whole, err := os.ReadFile(filepath.Join("testdata/inputs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(11, uint64(len(whole))))
+		// Lines that are lost from the end of plain text leave no trace.
+		cut := !strings.HasPrefix(filepath.Ext(name), ".json") && !strings.HasSuffix(name, ".ndjson")
+		for k := range perFile {
+			b, what := mutate(r, whole, k, cut)
+			rows, _, err := countRows(memInput(name, b), in.columns())
+			switch want := int64(len(golden.Tables[in.Rows])); {
+			case err != nil:
+				failed++
+			case rows != want:
+				t.Errorf("%s with %s: read %d rows of %d without an error", name, what, rows, want)
+			default:
+				read++
+			}
+		}
+	}
+	t.Logf("%d files damaged: %d refused, %d read with all their rows", failed+read, failed, read)
+	if failed < (failed+read)/4 {
+		t.Errorf("only %d of %d damaged files were refused", failed, failed+read)
+	}
+}
+
+// TestHostileMemory damages lengths in footers and headers and bounds what
+// reading allocates.
+func TestHostileMemory(t *testing.T) {
+	golden := loadGolden(t)
+	for _, name := range []string{"snappy.parquet", "groups-zstd-v2.parquet", "delta.parquet", "zstd-file.arrow", "lz4-stream.arrows", "dictionary-file.arrow"} {
+		whole, err := os.ReadFile(filepath.Join("testdata/inputs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(12, 0))
+		for k := range 300 {
+			b, what := mutate(r, whole, 2+k%2, false)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			countRows(memInput(name, b), golden.Inputs[name].columns())
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+				t.Errorf("%s with %s: allocated %d MB for a file of %d KB", name, what, got>>20, len(whole)>>10)
+			}
+		}
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	in := inputOf(t, "testdata/inputs/snappy.parquet")
+	in.Path = "nope.parquet"
+	if _, err := shards.Open(context.Background(), in); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v", err)
+	}
+}
