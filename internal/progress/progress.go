@@ -8,7 +8,6 @@
 package progress
 
 import (
-	"bytes"
 	"io"
 	"math"
 	"os"
@@ -124,7 +123,7 @@ func (d *Display) Start(label, unit string, total int64) *Task {
 	}
 	d.open = append(d.open, t)
 	if d.terminal {
-		d.redraw(now)
+		d.flush(d.above(now, ""))
 	}
 	if d.stop == nil && d.opt.Now == nil {
 		d.stop, d.done = make(chan struct{}), make(chan struct{})
@@ -181,11 +180,7 @@ func (t *Task) Done() {
 		return
 	}
 	now := d.now()
-	var out bytes.Buffer
-	d.erase(&out)
-	d.end(t, now, &out)
-	d.draw(now, &out)
-	d.flush(&out)
+	d.flush(d.above(now, d.end(t, now)))
 	done := d.stopIfIdle()
 	d.mu.Unlock()
 	if done != nil {
@@ -198,12 +193,11 @@ func (t *Task) Done() {
 func (d *Display) Close() {
 	d.mu.Lock()
 	now := d.now()
-	var out bytes.Buffer
-	d.erase(&out)
+	lines := ""
 	for len(d.open) > 0 {
-		d.end(d.open[0], now, &out)
+		lines += d.end(d.open[0], now)
 	}
-	d.flush(&out)
+	d.flush(d.above(now, lines))
 	done := d.stopIfIdle()
 	d.mu.Unlock()
 	if done != nil {
@@ -219,21 +213,18 @@ func (d *Display) Write(p []byte) (int, error) {
 	if len(d.drawn) == 0 {
 		return d.w.Write(p)
 	}
-	var out bytes.Buffer
-	d.erase(&out)
-	out.Write(p)
-	if !bytes.HasSuffix(p, []byte("\n")) {
-		out.WriteByte('\n')
+	text := string(p)
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
 	}
-	d.draw(d.now(), &out)
-	if _, err := d.w.Write(out.Bytes()); err != nil {
+	if _, err := d.w.Write(d.above(d.now(), text)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// end takes t off the open tasks and writes its last line.
-func (d *Display) end(t *Task, now time.Time, out *bytes.Buffer) {
+// end takes t off the open tasks and returns its last line.
+func (d *Display) end(t *Task, now time.Time) string {
 	t.ended = true
 	for i, o := range d.open {
 		if o == t {
@@ -241,8 +232,7 @@ func (d *Display) end(t *Task, now time.Time, out *bytes.Buffer) {
 			break
 		}
 	}
-	out.WriteString(t.lastLine(now, d.opt.LabelWidth))
-	out.WriteByte('\n')
+	return t.lastLine(now, d.opt.LabelWidth) + "\n"
 }
 
 // stopIfIdle asks the background goroutine to end when no task is open, and
@@ -268,30 +258,22 @@ func (d *Display) showIfDue() {
 // show draws all open tasks.
 func (d *Display) show(now time.Time) {
 	if d.terminal {
-		d.redraw(now)
+		d.flush(d.above(now, ""))
 		return
 	}
 	d.last = now
-	var out bytes.Buffer
+	lines := ""
 	for _, t := range d.open {
 		t.pace.observe(now, t.count.Load())
-		out.WriteString(t.plainLine(now))
-		out.WriteByte('\n')
+		lines += t.plainLine(now) + "\n"
 	}
-	d.flush(&out)
-}
-
-func (d *Display) redraw(now time.Time) {
-	var out bytes.Buffer
-	d.home(&out)
-	d.draw(now, &out)
-	d.flush(&out)
+	d.flush([]byte(lines))
 }
 
 // flush writes all at once, so that a terminal never shows half a drawing.
-func (d *Display) flush(out *bytes.Buffer) {
-	if out.Len() > 0 {
-		_, _ = d.w.Write(out.Bytes()) // see New
+func (d *Display) flush(text []byte) {
+	if len(text) > 0 {
+		_, _ = d.w.Write(text) // see New
 	}
 }
 

@@ -3,36 +3,40 @@ package progress
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 )
 
-// draw writes a line per open task to a terminal, the cursor being at the
-// start of the first of them, and leaves it at the end of the last.
-func (d *Display) draw(now time.Time, out *bytes.Buffer) {
-	d.drawn = d.drawn[:0]
-	if !d.terminal || len(d.open) == 0 {
-		return
+// Control sequences of terminals.
+const (
+	clearRight = "\x1b[K" // to the end of the line
+	clearBelow = "\x1b[J" // to the end of the screen
+)
+
+// above returns what to send so that text, which is whole lines, stands where
+// the drawn lines were, and the open tasks are drawn below it. Nothing is
+// cleared before it is written anew, so that nothing flickers.
+func (d *Display) above(now time.Time, text string) []byte {
+	if !d.terminal {
+		return []byte(text)
 	}
-	d.last = now
-	width := max(1, d.opt.Width()-1) // the last column would wrap on some terminals
-	for i, t := range d.open {
-		t.pace.observe(now, t.count.Load())
-		line, used := t.terminalLine(now, width, d.color)
-		if i > 0 {
-			out.WriteString("\r\n")
-		}
-		out.WriteString(line + "\x1b[K")
-		d.drawn = append(d.drawn, used)
+	var out bytes.Buffer
+	stale := len(d.drawn) > 0
+	if stale {
+		d.home(&out)
+		text = strings.ReplaceAll(text, "\n", clearRight+"\n")
 	}
-	out.WriteString("\x1b[J")
+	out.WriteString(text)
+	d.draw(now, &out)
+	if stale {
+		out.WriteString(clearBelow)
+	}
+	return out.Bytes()
 }
 
 // home moves the cursor to the start of the first drawn line. A terminal that
 // became narrower has wrapped the lines in the meantime.
 func (d *Display) home(out *bytes.Buffer) {
-	if len(d.drawn) == 0 {
-		return
-	}
 	width, rows := max(1, d.opt.Width()), 0
 	for _, used := range d.drawn {
 		rows += max(1, (used+width-1)/width)
@@ -43,11 +47,19 @@ func (d *Display) home(out *bytes.Buffer) {
 	}
 }
 
-// erase takes the drawn lines off the terminal.
-func (d *Display) erase(out *bytes.Buffer) {
-	if len(d.drawn) == 0 {
-		return
+// draw writes a line per open task from the cursor down, and leaves the cursor
+// at the end of the last.
+func (d *Display) draw(now time.Time, out *bytes.Buffer) {
+	d.drawn = d.drawn[:0]
+	d.last = now
+	width := max(1, d.opt.Width()-1) // the last column would wrap on some terminals
+	for i, t := range d.open {
+		t.pace.observe(now, t.count.Load())
+		line, used := t.terminalLine(now, width, d.color)
+		if i > 0 {
+			out.WriteString("\r\n")
+		}
+		out.WriteString(line + clearRight)
+		d.drawn = append(d.drawn, used)
 	}
-	d.home(out)
-	out.WriteString("\x1b[J")
 }
