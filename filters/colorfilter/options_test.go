@@ -52,7 +52,8 @@ func TestFloorFractionIsExactInDecimals(t *testing.T) {
 	for _, c := range []struct {
 		f       float64
 		n, want int64
-	}{{0.1, 30, 3}, {0.29, 100, 29}, {1.0 / 3, 3, 1}, {1.0 / 7, 7e9, 1e9}, {1, 1e12, 1e12}, {0.999, 1000, 999}, {0.0009, 1000, 0}, {1e-300, 1e9, 0}} {
+	}{{0.1, 30, 3}, {0.29, 100, 29}, {1.0 / 3, 3, 1}, {1.0 / 7, 7e9, 1e9}, {1, 1e12, 1e12}, {0.999, 1000, 999}, {0.0009, 1000, 0}, {1e-300, 1e9, 0},
+		{0.7666666666666666, 30, 22}, {0.18367346938775508, 49, 8}} { // one step below 23/30 and 9/49: the product rounds up
 		if got := floorFraction(c.f, c.n); got != c.want {
 			t.Errorf("%v of %d rows is %d, want %d", c.f, c.n, got, c.want)
 		}

@@ -45,8 +45,12 @@ func (p *memoryPool) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, err
 			if p.edit != nil {
 				p.edit(p.passes, s)
 			}
+			reasons := slices.Clone(s.Reason)
 			if !yield(s, nil) {
 				return
+			}
+			if !slices.Equal(reasons, s.Reason) {
+				panic("the filter wrote to the source's reasons")
 			}
 			// What was yielded is no longer valid: a filter that still reads it should fail.
 			fill(s.Row, -1)

@@ -1,14 +1,10 @@
 package colorfilter
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/curate-data/curate/pipeline"
@@ -197,6 +193,21 @@ func TestTokenBudgetEndsAtFirstRowThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// A row without tokens fits into a budget that is met exactly.
+func TestTokenBudgetMetExactly(t *testing.T) {
+	pool := losses([2]float32{9, 0}, [2]float32{8, 0}, [2]float32{7, 0}, [2]float32{6, 0})
+	for i, tokens := range []int32{10, 20, 0, 1} {
+		pool.rows[i].tokens = tokens
+	}
+	all, cut := mustSelect(t, Options{KeepTokens: 30}, pool)
+	if !all[0].Keep || !all[1].Keep || !all[2].Keep || all[3].Keep || cut.KeptTokens != 30 {
+		t.Errorf("decisions %v, %d tokens; want the first three rows", all, cut.KeptTokens)
+	}
+	if cut.Threshold != 6 || cut.TiesKept != 0 || all[3].Reason != pipeline.BelowCut {
+		t.Errorf("threshold %g, %d ties kept, reason %q; the budget ends at the row of score 6, which has no tie", cut.Threshold, cut.TiesKept, all[3].Reason)
+	}
+}
+
 // Rows come one at a time or all at once: the selection is the same.
 func TestRunLengthDoesNotMatter(t *testing.T) {
 	pool := manyTies(2000)
@@ -223,186 +234,6 @@ func manyTies(n int) *memoryPool {
 	return pool
 }
 
-// Parts of a pool counted apart and merged give the cut of the whole.
-func TestHistogramsOfPartsMerge(t *testing.T) {
-	for _, o := range []Options{{KeepFraction: 0.2}, {KeepTokens: 3000}, {Method: Random, Seed: 7, KeepRows: 55}} {
-		whole := manyTies(3000)
-		_, want := mustSelect(t, o, whole)
-		parts := []*memoryPool{{rows: whole.rows[:900]}, {rows: whole.rows[900:900]}, {rows: whole.rows[900:]}}
-		f, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		count := func(pass func(*memoryPool) (*Histogram, error)) *Histogram {
-			var all *Histogram
-			for _, part := range parts {
-				h, err := pass(part)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if all == nil {
-					all = h
-				} else if err := all.Merge(h); err != nil {
-					t.Fatal(err)
-				}
-			}
-			return all
-		}
-		coarse := count(func(p *memoryPool) (*Histogram, error) { return f.Coarse(context.Background(), p) })
-		fine := count(func(p *memoryPool) (*Histogram, error) { return f.Fine(context.Background(), p, coarse) })
-		cut, err := f.Cut(coarse, fine)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, err := range f.Decide(context.Background(), whole, cut) {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if diff := cmp.Diff(want, cut); diff != "" {
-			t.Errorf("%+v: cut (-whole +merged):\n%s", o, diff)
-		}
-		if err := coarse.Merge(fine); err == nil {
-			t.Error("a fine histogram merged into a coarse one")
-		}
-	}
-}
-
-func TestSourceThatChangesIsAnError(t *testing.T) {
-	edits := map[string]func(s *pipeline.Scores){
-		"a row less":       func(s *pipeline.Scores) { *s = *cutShort(s) },
-		"a score rejected": func(s *pipeline.Scores) { s.Reason[3] = pipeline.NullText },
-		"another score":    func(s *pipeline.Scores) { s.Color[3], s.Prior[3] = 99, 99 },
-		"scores swapped":   func(s *pipeline.Scores) { s.Color[0], s.Color[1] = s.Color[1], s.Color[0] },
-		"other tokens":     func(s *pipeline.Scores) { s.TokenCount[0]++ },
-		"tokens swapped":   func(s *pipeline.Scores) { s.TokenCount[0], s.TokenCount[1] = 10, 30 },
-		"another row":      func(s *pipeline.Scores) { s.Row[len(s.Row)-1]++ },
-		"another shard":    func(s *pipeline.Scores) { s.Shard = "b" },
-		"another reason":   func(s *pipeline.Scores) { s.Reason[4] = pipeline.TooShort },
-	}
-	for name, edit := range edits {
-		for _, pass := range []int{2, 3} {
-			for _, o := range []Options{{KeepRows: 2}, {KeepTokens: 35}} {
-				pool := losses([2]float32{3, 0}, [2]float32{1, 0}, [2]float32{2, 0}, [2]float32{0.5, 0}, [2]float32{4, 0})
-				pool.rows[4].reason = pipeline.EmptyText
-				pool.rows[0].tokens = 30
-				pool.edit = func(p int, s *pipeline.Scores) {
-					if p == pass {
-						edit(s)
-					}
-				}
-				_, _, err := selectAll(o, pool)
-				if err == nil || !strings.Contains(err.Error(), "changed between passes") {
-					t.Errorf("%s in pass %d, %+v: error is %v, want one that says the source changed", name, pass, o, err)
-				}
-			}
-		}
-	}
-}
-
-func cutShort(s *pipeline.Scores) *pipeline.Scores {
-	n := s.Len() - 2
-	return &pipeline.Scores{Shard: s.Shard, Row: s.Row[:n], Seq: s.Seq[:n], TokenCount: s.TokenCount[:n], Reason: s.Reason[:n],
-		Prior: s.Prior[:n], Conditional: s.Conditional[:n], Color: s.Color[:n]}
-}
-
-func TestBadSourcesAreErrors(t *testing.T) {
-	cases := map[string]struct {
-		edit func(s *pipeline.Scores)
-		want string
-	}{
-		"order":             {func(s *pipeline.Scores) { s.Row[2] = 1 }, `shard "a" row 1 seq 0 comes after shard "a" row 1 seq 0`},
-		"missing column":    {func(s *pipeline.Scores) { s.Color = nil }, "column color_score has 0 values for 3 rows"},
-		"short column":      {func(s *pipeline.Scores) { s.Domain = s.Domain[:1] }, "column domain has 1 values for 3 rows"},
-		"no token counts":   {func(s *pipeline.Scores) { s.TokenCount = nil }, "column token_count has 0 values for 3 rows"},
-		"negative tokens":   {func(s *pipeline.Scores) { s.TokenCount[1] = -4 }, `shard "a" row 1: -4 is negative`},
-		"wrong sign":        {func(s *pipeline.Scores) { s.Color[1] = -s.Color[1] }, `shard "a" row 1: color score -1 is not prior loss 2 minus conditional loss 1`},
-		"other differences": {func(s *pipeline.Scores) { s.Color[1] += 1e-4 }, "is not prior loss"},
-	}
-	for name, c := range cases {
-		pool := losses([2]float32{3, 1}, [2]float32{2, 1}, [2]float32{5, 1})
-		pool.edit = func(_ int, s *pipeline.Scores) { c.edit(s) }
-		if _, _, err := selectAll(Options{KeepRows: 1}, pool); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error is %v, want one with %q", name, err, c.want)
-		}
-	}
-	twice := &memoryPool{rows: append(losses([2]float32{1, 0}).rows, losses([2]float32{2, 0}).rows...), runLength: 1}
-	if _, _, err := selectAll(Options{KeepRows: 1}, twice); err == nil || !strings.Contains(err.Error(), "must ascend") {
-		t.Errorf("a row that comes twice: error is %v", err)
-	}
-}
-
-// Methods that need no losses work without them.
-func TestColumnsThatAreNotNeededMayBeAbsent(t *testing.T) {
-	pool := losses([2]float32{3, 1}, [2]float32{2, 1}, [2]float32{5, 1})
-	pool.edit = func(_ int, s *pipeline.Scores) { s.Prior, s.Conditional, s.Color, s.Domain = nil, nil, nil, nil }
-	_, cut := mustSelect(t, Options{Method: Random, KeepRows: 2}, pool)
-	if cut.Kept != 2 {
-		t.Errorf("%d rows kept, want 2", cut.Kept)
-	}
-}
-
-type failingSource struct {
-	*memoryPool
-	failures []error // by pass
-}
-
-func (s *failingSource) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, error] {
-	return func(yield func(*pipeline.Scores, error) bool) {
-		for run, err := range s.memoryPool.Scores(ctx) {
-			if !yield(run, err) {
-				return
-			}
-		}
-		if s.passes <= len(s.failures) && s.failures[s.passes-1] != nil {
-			yield(nil, s.failures[s.passes-1])
-		}
-	}
-}
-
-func TestSourceErrorsAndCancelEndEveryPass(t *testing.T) {
-	broken := errors.New("broken disk")
-	f, err := New(Options{KeepRows: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for pass := range 3 {
-		src := &failingSource{memoryPool: losses([2]float32{1, 0}, [2]float32{2, 0}), failures: make([]error, 3)}
-		src.failures[pass] = broken
-		cut, err := f.Fit(context.Background(), src)
-		if err == nil {
-			for _, e := range f.Decide(context.Background(), src, cut) {
-				err = e
-			}
-		}
-		if !errors.Is(err, broken) {
-			t.Errorf("a source that fails in pass %d: error is %v", pass+1, err)
-		}
-		if cut != nil && cut.Kept != 0 {
-			t.Errorf("a failed Decide says that %d rows are kept", cut.Kept)
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := f.Fit(ctx, losses([2]float32{1, 0})); !errors.Is(err, context.Canceled) {
-		t.Errorf("fit with a cancelled context: error is %v", err)
-	}
-}
-
-func TestDecideRefusesTheCutOfAnotherFilter(t *testing.T) {
-	pool := manyTies(100)
-	_, cut := mustSelect(t, Options{Method: Random, Seed: 1, KeepRows: 5}, pool)
-	other, err := New(Options{Method: Random, Seed: 2, KeepRows: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d, err := range other.Decide(context.Background(), pool, cut) {
-		if d != nil || err == nil {
-			t.Errorf("decided by the cut of another seed: %v, %v", d, err)
-		}
-	}
-}
-
 // Without bias: each row of a pool is kept as often as any other, over seeds.
 func TestRandomIsUniformAndDependsOnSeed(t *testing.T) {
 	pool := manyTies(200)
@@ -427,16 +258,5 @@ func TestRandomIsUniformAndDependsOnSeed(t *testing.T) {
 	first := kept[0] + kept[1] + kept[2] + kept[3] + kept[4] // rows that ties favour
 	if first < 517 || first > 733 {
 		t.Errorf("the first 5 rows are kept %d times, want about 625", first)
-	}
-}
-
-func TestManyDomainsAreBounded(t *testing.T) {
-	pool := manyTies(1000)
-	for i := range pool.rows {
-		pool.rows[i].domain = fmt.Sprint("host-", i%500)
-	}
-	_, cut := mustSelect(t, Options{KeepFraction: 0.5}, pool)
-	if len(cut.Domains) != MaxDomains+1 || cut.Domains[0].Domain != OtherDomains || cut.Domains[0].Rows != 1000-2*MaxDomains {
-		t.Errorf("%d domains, first %+v; want %d and the others together", len(cut.Domains), cut.Domains[0], MaxDomains+1)
 	}
 }
