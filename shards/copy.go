@@ -32,7 +32,7 @@ type KeyValue struct{ Key, Value string }
 
 // Bounds of CopyOptions.MaxRowGroupBytes.
 const (
-	defaultRowGroupBytes = 96 << 20
+	defaultRowGroupBytes = 64 << 20
 	largestRowGroupBytes = 1 << 30
 )
 
@@ -157,6 +157,13 @@ func (d *rowDecisions) one() error {
 // isNaN32 is math.IsNaN for scores.
 func isNaN32(f float32) bool { return math.IsNaN(float64(f)) }
 
+// copyTarget is what a copy is made with, whatever it is made from.
+type copyTarget struct {
+	rows *rowDecisions
+	w    io.Writer
+	opt  CopyOptions
+}
+
 // CopyKept writes the rows of a shard that the decisions keep, in order, to w
 // as a Parquet file with every column, type, nesting and key-value metadata of
 // the input. The decisions are those of this shard, one for every row (seq 0),
@@ -172,9 +179,13 @@ func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decis
 	rows, stop := newRowDecisions(s.in.Shard, decisions)
 	defer stop()
 	var err error
-	switch reader := s.reader.(type) {
+	switch target := (copyTarget{rows, w, opt}); reader := s.reader.(type) {
 	case *parquetReader:
-		err = copyParquet(ctx, reader, rows, w, opt)
+		err = copyParquet(ctx, reader, target)
+	case *jsonlReader:
+		err = copyJSONL(ctx, reader, target)
+	case *arrowReader:
+		err = copyArrow(ctx, reader, s.Memory, target)
 	default:
 		err = fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
 	}

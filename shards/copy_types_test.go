@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/curate-data/curate/pipeline"
@@ -52,7 +53,7 @@ func openBytes(b []byte, f Format) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Shard{in: in, obj: obj, reader: reader}, nil
+	return &Shard{Memory: memory.DefaultAllocator, in: in, obj: obj, reader: reader}, nil
 }
 
 // decide yields decisions for n rows in runs of different lengths. The score
@@ -131,7 +132,7 @@ func rowLine(row parquet.Row) string {
 		case parquet.Double:
 			fmt.Fprintf(&b, "%#x", math.Float64bits(v.Double()))
 		default:
-			fmt.Fprintf(&b, "%+q", v)
+			fmt.Fprintf(&b, "%+q", v.String())
 		}
 		b.WriteString("; ")
 	}
@@ -201,6 +202,7 @@ func TestCopyKeepsEveryType(t *testing.T) {
 // TestCopyEqualsPyarrow has pyarrow and DuckDB compare all copies with their
 // inputs, where CURATE_PYTHON names a Python that has both.
 func TestCopyEqualsPyarrow(t *testing.T) {
+	needPython(t)
 	dir := t.TempDir()
 	var jobs strings.Builder
 	for _, path := range typeFiles(t) {
@@ -246,17 +248,22 @@ func addCompareJobs(t *testing.T, jobs *strings.Builder, dir, path string, f For
 	}
 }
 
-func comparePython(t *testing.T, dir, jobs string) {
+func needPython(t *testing.T) string {
 	t.Helper()
 	python := os.Getenv("CURATE_PYTHON")
 	if python == "" {
 		t.Skip("set CURATE_PYTHON to a Python with pyarrow and duckdb to compare with them")
 	}
+	return python
+}
+
+func comparePython(t *testing.T, dir, jobs string) {
+	t.Helper()
 	list := filepath.Join(dir, "jobs")
 	if err := os.WriteFile(list, []byte(jobs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(python, "../scripts/golden/compare_rows.py", "--list", list).CombinedOutput()
+	out, err := exec.Command(needPython(t), "../scripts/golden/compare_rows.py", "--list", list).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// windowBytes is the raw size of the rows that are copied column by column
-	// before the next rows are begun.
-	windowBytes = 4 << 20
 	// windowRows bounds a window of narrow rows.
 	windowRows = 16 << 10
 	// readBuffers is the memory for reads from a file, of all columns together.
@@ -30,12 +27,12 @@ const (
 // Memory: the footer, one decoded page and its dictionary per column of the
 // input, one open page per column and the compressed pages of one row group of
 // the output.
-func copyParquet(ctx context.Context, in *parquetReader, rows *rowDecisions, w io.Writer, opt CopyOptions) error {
+func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) error {
 	footer, err := readFooter(in.obj)
 	if err != nil {
 		return err
 	}
-	out, err := beginParquetCopy(footer, w, opt)
+	out, err := beginParquetCopy(footer, target.w, target.opt)
 	if err != nil {
 		return err
 	}
@@ -44,14 +41,14 @@ func copyParquet(ctx context.Context, in *parquetReader, rows *rowDecisions, w i
 		return err
 	}
 	for g, group := range file.RowGroups() {
-		c := groupCopy{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], out: out, score: opt.ScoreColumn != ""}
-		err := c.run(ctx, rows)
+		c := groupCopy{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], out: out, score: target.opt.ScoreColumn != ""}
+		err := c.run(ctx, target.rows)
 		c.close()
 		if err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
 		}
 	}
-	if err := rows.end(); err != nil {
+	if err := target.rows.end(); err != nil {
 		return err
 	}
 	return out.finish()
@@ -214,14 +211,14 @@ func (c *groupCopy) run(ctx context.Context, rows *rowDecisions) error {
 	return nil
 }
 
-// window is the number of rows of about windowBytes.
+// window is the number of rows of one window.
 func (c *groupCopy) window() int64 {
 	var raw int64
 	for i := range c.meta.Columns {
 		raw += max(0, c.meta.Columns[i].MetaData.TotalUncompressedSize)
 	}
 	perRow := raw/max(1, c.meta.NumRows) + 1
-	return min(max(1, windowBytes/perRow), windowRows)
+	return min(max(1, c.out.window()/perRow), windowRows)
 }
 
 // open starts to read every column, once its page headers are sound.

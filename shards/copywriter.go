@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -20,6 +19,13 @@ const (
 	// dictionaryBytes is the size at which a column gives up its dictionary for
 	// the rest of the row group.
 	dictionaryBytes = 1 << 20
+	// dictionaryPageBytes is the raw size at which a page of dictionary indexes
+	// ends, full or not.
+	dictionaryPageBytes = 4 << 20
+	// windowBytes bounds a window, see rowWriter.window.
+	windowBytes = 4 << 20
+	// writeBytes is the raw size of the rows that go to a page at once.
+	writeBytes = 64 << 10
 )
 
 // rowWriter writes a Parquet file column by column, some rows at a time, in
@@ -33,16 +39,21 @@ type rowWriter struct {
 	schema fileSchema
 	leaves []*leafColumn
 	meta   []format.KeyValue
-	limit  int64 // raw bytes at which a row group ends
-	raw    int64 // raw bytes of the values in the current row group
-	rows   int64 // rows in the current row group
-	total  int64 // rows in all
+	limit  int64   // raw bytes at which a row group ends
+	raw    int64   // raw bytes of the values in the current row group
+	paged  []int64 // by column: raw bytes since a page was last ended for its dictionary's sake
+	rows   int64   // rows in the current row group
+	total  int64   // rows in all
 }
 
 // newRowWriter begins a file with the given schema and key-value metadata.
 func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []format.KeyValue, limit int64) (*rowWriter, error) {
+	codec, err := newZstdCodec()
+	if err != nil {
+		return nil, err
+	}
 	options := []parquet.WriterOption{
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
+		parquet.Compression(codec),
 		parquet.CreatedBy("curate with parquet-go", "0.32.0", ""),
 		parquet.DataPageVersion(1), // what every reader knows
 		parquet.DataPageStatistics(false),
@@ -59,8 +70,8 @@ func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []f
 			options = append(options, parquet.SkipPageBounds(c.path...))
 		}
 	}
-	rows := &rowWriter{out: &tailWriter{w: w}, schema: schema, leaves: leaves, meta: meta, limit: limit}
-	err := guard(func() error { // parquet-go panics at schemas that it cannot write
+	rows := &rowWriter{out: &tailWriter{w: w}, schema: schema, leaves: leaves, meta: meta, limit: limit, paged: make([]int64, len(leaves))}
+	err = guard(func() error { // parquet-go panics at schemas that it cannot write
 		tree, err := schema.tree(leaves)
 		if err != nil {
 			return err
@@ -75,13 +86,39 @@ func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []f
 	return rows, nil
 }
 
-// write appends values, which make up whole rows, to a column.
+// write appends values, which make up whole rows, to a column. A page ends
+// only between two calls of parquet-go's writer, so each takes few bytes.
 func (w *rowWriter) write(column int, values []parquet.Value) error {
+	start, size := 0, int64(0)
 	for i := range values {
-		w.raw += rawSize(&values[i])
+		if size >= writeBytes && values[i].RepetitionLevel() == 0 {
+			if err := w.writeRun(column, values[start:i], size); err != nil {
+				return err
+			}
+			start, size = i, 0
+		}
+		size += rawSize(&values[i])
 	}
-	if _, err := w.group.ColumnWriters()[column].WriteRowValues(values); err != nil {
-		return fmt.Errorf("write column %q: %w", w.leaves[column].name(), err)
+	return w.writeRun(column, values[start:], size)
+}
+
+func (w *rowWriter) writeRun(column int, values []parquet.Value, size int64) error {
+	if len(values) == 0 {
+		return nil
+	}
+	writer := w.group.ColumnWriters()[column]
+	_, err := writer.WriteRowValues(values)
+	w.raw += size
+	// A page of dictionary indexes is small, but the dictionary that it needs
+	// may not be: the writer looks at its size when a page ends.
+	if w.paged[column] += size; w.paged[column] >= dictionaryPageBytes && err == nil {
+		w.paged[column] = 0
+		if w.leaves[column].encoding == &parquet.RLEDictionary {
+			err = writer.Flush()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write column %s: %w", w.leaves[column].name(), err)
 	}
 	return nil
 }
@@ -102,6 +139,10 @@ func rawSize(v *parquet.Value) int64 {
 	}
 	return 1
 }
+
+// window is the raw size of the rows that are collected, or copied column by
+// column, before the next rows are begun.
+func (w *rowWriter) window() int64 { return min(windowBytes, w.limit) }
 
 // endRows says that every column got n more rows. It is where a row group may end.
 func (w *rowWriter) endRows(n int64) error {

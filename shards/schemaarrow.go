@@ -1,11 +1,11 @@
 package shards
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"slices"
+	"io"
 	"strings"
 
 	flatbuffers "github.com/google/flatbuffers/go"
@@ -15,138 +15,111 @@ import (
 // Parquet cannot say: base64 of an IPC schema message.
 const arrowSchemaKey = "ARROW:schema"
 
-// Slots of the tables of Arrow's Message.fbs and Schema.fbs, and the values of
-// their unions and enums that are used here.
-// https://github.com/apache/arrow/tree/main/format
+// More field numbers of Arrow's format/{Message,Schema}.fbs, the numbers of
+// fields of their tables, and values of a union and an enum.
 const (
-	messageVersion, messageHeaderType, messageHeader, messageBodyLength = 0, 1, 2, 3
-	messageSlots                                                        = 5
-	headerSchema                                                        = 1
-
-	schemaEndianness, schemaFields, schemaMetadata, schemaFeatures = 0, 1, 2, 3
-	schemaSlots                                                    = 4
-
-	fieldName, fieldNullable, fieldTypeType, fieldType, fieldChildren = 0, 1, 2, 3, 5
-	fieldSlots                                                        = 7
-	typeFloatingPoint                                                 = 3
-	precisionSingle                                                   = 1
+	slotVersion, messageSlots                                  = 0, 5
+	slotEndianness, slotFeatures, schemaSlots                  = 0, 3, 4
+	slotName, slotNullable, slotTypeKind, slotType, fieldSlots = 0, 1, 2, 3, 7
+	typeFloatingPoint, precisionSingle                         = 3, 1
 )
 
 // addArrowField adds a nullable float32 field to the end of an ARROW:schema
 // value. The message is edited in place of being decoded and built again, so
 // that types this program's Arrow library does not know survive: new tables
 // are put in front of the old bytes and point into them.
-func addArrowField(value, name string) (string, error) {
+func addArrowField(value, name string) (edited string, err error) {
 	message, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
 	if err != nil {
-		return "", fmt.Errorf("decode base64: %w", err)
+		return "", fmt.Errorf("%w: base64: %w", ErrCorrupt, err)
 	}
-	old, err := unwrapIPC(message)
+	section := io.NewSectionReader(bytes.NewReader(message), 0, int64(len(message)))
+	old, err := (&arrowMessages{in: section}).metadata()
 	if err != nil {
-		return "", err
+		return "", noEOF(err)
 	}
-	var edited []byte
 	err = guard(func() error {
-		edited, err = appendField(old, name)
+		b, err := appendField(old, name)
+		edited = encodeArrowSchema(b)
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(wrapIPC(edited)), nil
+	return edited, err
 }
 
-// unwrapIPC returns the flatbuffer of an encapsulated IPC message.
-func unwrapIPC(b []byte) ([]byte, error) {
-	if len(b) >= 8 && binary.LittleEndian.Uint32(b) == 0xFFFFFFFF {
-		b = b[4:]
-	}
-	if len(b) < 4 {
-		return nil, errors.New("read Arrow schema: message too short")
-	}
-	n := binary.LittleEndian.Uint32(b)
-	if b = b[4:]; uint64(n) > uint64(len(b)) || n < 8 {
-		return nil, fmt.Errorf("read Arrow schema: message of %d bytes in %d", n, len(b))
-	}
-	return b[:n], nil
+// encodeArrowSchema returns the ARROW:schema value of a schema message: base64
+// of the length, padded to 8 bytes, and the FlatBuffer.
+func encodeArrowSchema(message []byte) string {
+	n := (len(message) + 7) &^ 7
+	b := binary.LittleEndian.AppendUint32(nil, arrowContinue)
+	b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	b = append(append(b, message...), make([]byte, n-len(message))...)
+	return base64.StdEncoding.EncodeToString(b)
 }
 
-// wrapIPC makes an encapsulated message, padded to 8 bytes, of a flatbuffer.
-func wrapIPC(flat []byte) []byte {
-	n := (len(flat) + 7) &^ 7
-	out := binary.LittleEndian.AppendUint32(nil, 0xFFFFFFFF)
-	out = binary.LittleEndian.AppendUint32(out, uint32(n))
-	return append(append(out, flat...), make([]byte, n-len(flat))...)
-}
-
-// appendField returns the flatbuffer of a schema message with one more field.
+// appendField returns the FlatBuffer of a schema message with one more field.
 // It panics where offsets in the message lead outside of it.
 func appendField(old []byte, name string) ([]byte, error) {
-	message := flatbuffers.Table{Bytes: old, Pos: flatbuffers.GetUOffsetT(old)}
-	slot := func(t *flatbuffers.Table, i int) flatbuffers.UOffsetT {
-		return flatbuffers.UOffsetT(t.Offset(flatbuffers.VOffsetT(4 + 2*i)))
+	message := flatRoot(old)
+	schema, ok := message.table(slotHeader)
+	if !ok || message.byte(slotKind) != kindSchema {
+		return nil, fmt.Errorf("%w: the Arrow message is not a schema", ErrCorrupt)
 	}
-	header := slot(&message, messageHeader)
-	if kind := slot(&message, messageHeaderType); header == 0 || kind == 0 || message.GetByte(message.Pos+kind) != headerSchema {
-		return nil, errors.New("the Arrow message is not a schema")
+	if err := checkArrowSchema(schema); err != nil {
+		return nil, err
 	}
-	schema := flatbuffers.Table{Bytes: old, Pos: message.Indirect(message.Pos + header)}
-
 	b := flatbuffers.NewBuilder(len(old) + 512)
 	b.Prep(8, len(old)) // the old bytes keep their alignment
-	base := b.CreateByteVector(old) - 4
-	at := func(pos flatbuffers.UOffsetT) flatbuffers.UOffsetT { return base - pos } // where old byte pos is now
+	end := int(b.CreateByteVector(old)) - 4
+	moved := func(pos int) flatbuffers.UOffsetT { return flatbuffers.UOffsetT(end - pos) } // the builder counts from the end
 
 	var fields []flatbuffers.UOffsetT
-	if o := slot(&schema, schemaFields); o != 0 {
-		start := schema.Vector(o)
-		for i := range schema.VectorLen(o) {
-			fields = append(fields, at(schema.Indirect(start+flatbuffers.UOffsetT(4*i))))
-		}
+	if err := schema.tables(slotFields, func(f flatTable) error {
+		fields = append(fields, moved(f.pos))
+		return nil
+	}); err != nil {
+		return nil, err
 	}
 	fields = append(fields, buildFloatField(b, name))
-	b.StartVector(4, len(fields), 4)
-	for _, f := range slices.Backward(fields) {
-		b.PrependUOffsetT(f)
-	}
-	list := b.EndVector(len(fields))
+	list := b.CreateVectorOfTables(fields)
 
 	b.StartObject(schemaSlots)
-	if o := slot(&schema, schemaEndianness); o != 0 {
-		b.PrependInt16Slot(schemaEndianness, schema.GetInt16(schema.Pos+o), 0)
-	}
-	b.PrependUOffsetTSlot(schemaFields, list, 0)
-	for _, i := range []int{schemaMetadata, schemaFeatures} {
-		if o := slot(&schema, i); o != 0 {
-			b.PrependUOffsetTSlot(i, at(schema.Indirect(schema.Pos+o)), 0)
+	b.PrependInt16Slot(slotEndianness, schema.int16(slotEndianness), 0)
+	b.PrependUOffsetTSlot(slotFields, list, 0)
+	for _, i := range []int{slotMetadata, slotFeatures} {
+		if t, ok := schema.table(i); ok { // a vector's offset is a table's
+			b.PrependUOffsetTSlot(i, moved(t.pos), 0)
 		}
 	}
 	newSchema := b.EndObject()
 
 	b.StartObject(messageSlots)
-	if o := slot(&message, messageVersion); o != 0 {
-		b.PrependInt16Slot(messageVersion, message.GetInt16(message.Pos+o), 0)
-	}
-	b.PrependByteSlot(messageHeaderType, headerSchema, 0)
-	b.PrependUOffsetTSlot(messageHeader, newSchema, 0)
-	b.PrependInt64Slot(messageBodyLength, 0, 0)
+	b.PrependInt16Slot(slotVersion, message.int16(slotVersion), 0)
+	b.PrependByteSlot(slotKind, kindSchema, 0)
+	b.PrependUOffsetTSlot(slotHeader, newSchema, 0)
 	b.Finish(b.EndObject())
 	return b.FinishedBytes(), nil
+}
+
+// int16 returns field i, 0 when it is absent.
+func (t flatTable) int16(i int) int16 {
+	if at := t.slot(i); at != 0 {
+		return int16(binary.LittleEndian.Uint16(t.b[at:]))
+	}
+	return 0
 }
 
 // buildFloatField builds the Field of a nullable float32 column.
 func buildFloatField(b *flatbuffers.Builder, name string) flatbuffers.UOffsetT {
 	text := b.CreateString(name)
-	b.StartVector(4, 0, 4)
-	children := b.EndVector(0)
+	children := b.CreateVectorOfTables(nil)
 	b.StartObject(1)
 	b.PrependInt16Slot(0, precisionSingle, 0)
 	float := b.EndObject()
 	b.StartObject(fieldSlots)
-	b.PrependUOffsetTSlot(fieldName, text, 0)
-	b.PrependBoolSlot(fieldNullable, true, false)
-	b.PrependByteSlot(fieldTypeType, typeFloatingPoint, 0)
-	b.PrependUOffsetTSlot(fieldType, float, 0)
-	b.PrependUOffsetTSlot(fieldChildren, children, 0)
+	b.PrependUOffsetTSlot(slotName, text, 0)
+	b.PrependBoolSlot(slotNullable, true, false)
+	b.PrependByteSlot(slotTypeKind, typeFloatingPoint, 0)
+	b.PrependUOffsetTSlot(slotType, float, 0)
+	b.PrependUOffsetTSlot(slotChildren, children, 0)
 	return b.EndObject()
 }

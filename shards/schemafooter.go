@@ -97,7 +97,7 @@ func checkPageHeaders(obj Object, meta *format.ColumnMetaData) error {
 		if err := decoder.Decode(&header); err != nil {
 			return fmt.Errorf("%w: header of page %d: %w", ErrCorrupt, page, err)
 		}
-		n, err := checkPage(&header)
+		n, err := checkPage(&header, meta.Codec)
 		if err != nil {
 			return fmt.Errorf("page %d: %w", page, err)
 		}

@@ -5,8 +5,9 @@
 
 KEEPMASK is a file of one character per row of IN, 1 for kept. SCORE names the
 column that OUT has beyond IN's. FILE holds lines of these arguments, separated
-by tabs. IN is Parquet, or Arrow IPC (.arrow file, .arrows stream), or JSON
-lines with a Parquet file of the wanted rows beside it (x.jsonl, x.parquet).
+by tabs. IN is Parquet, or Arrow IPC (.arrow file, .arrows stream), which is
+compared with what pyarrow writes, or JSON lines with a Parquet file of the
+same rows beside it (x.jsonl, x.parquet).
 
 Equal means: the same Arrow schema with all metadata, the same Parquet columns,
 logical types and key-value metadata (Parquet inputs), and the same values: NaN
@@ -126,11 +127,14 @@ def compare(source, target, mask, score=""):
     source, target = pathlib.Path(source), pathlib.Path(target)
     keep = [c == "1" for c in pathlib.Path(mask).read_text().strip()]
     a, b = read(source), read(target)
-    if source.suffix != ".jsonl" and len(a) != len(keep):
+    if len(a) != len(keep):
         yield f"mask of {len(keep)} rows for {len(a)}"
         return
-    if source.suffix != ".jsonl":
-        a = pa.concat_tables([a.slice(i, 1) for i, k in enumerate(keep) if k])  # take lacks some types
+    a = pa.concat_tables([a.slice(i, 1) for i, k in enumerate(keep) if k])  # take lacks some types
+    if source.suffix.startswith(".arrow"):  # Parquet has fewer types: want what pyarrow's own writer keeps
+        own = target.with_suffix(".pyarrow")
+        pq.write_table(a, own)
+        a = pq.ParquetFile(own).read()
     if score:
         if b.schema.names[-1] != score or b.schema.field(score).type != pa.float32():
             yield f"last column is {b.schema.field(-1)}, want {score} float"

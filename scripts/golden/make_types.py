@@ -10,10 +10,12 @@ NAME.parquet   one column "v" (and "id") of 50 rows in row groups of 20, 20, 10,
 all.arrow      IPC file, zstd, batches of 20, 20, 10 rows: a column NAME for
                every type of the Parquet files that Arrow can hold
 all.arrows     the same as an IPC stream, uncompressed, fewer columns
-arrow_NAME.arrows  types that a copy to Parquet refuses
+arrow_NAME.arrows  types that a copy to Parquet refuses, and string_view
+jsonl/         rows as JSON lines and as Parquet
 """
 import datetime
 import decimal
+import json
 import pathlib
 import random
 import sys
@@ -192,4 +194,29 @@ for name, array in {
     t = pa.table({"v": array})
     with pa.ipc.new_stream(out / f"arrow_{name}.arrows", t.schema) as sink:
         sink.write_table(t)
-print(sum(p.stat().st_size for p in out.iterdir()), "bytes in", len(list(out.iterdir())), "files")
+# JSON lines, and the rows that a conversion to Parquet must give.
+rng = random.Random("jsonl")
+rows = []
+for i in range(ROWS):
+    row = {"id": i, "text": text(rng) + "\U0001f600\t\"\\/\u0001", "mixed": rng.choice([i, i / 3, -0.0, 2**53, 1e300]), "always_null": None,
+           "nothing": {}, "flag": i % 3 == 0, "max": rng.choice([2**63 - 1, -(2**63)]), "list": rng.choice([None, [], [1, None], [i] * 3])}
+    if i % 4:  # a missing key is a null
+        row["lists"] = rng.choice([[], [[]], [["a", ""], None, [None]]])
+    if i >= 7:  # appears late; inside, keys in any order, missing, null
+        row["struct"] = {"b": "x", "a": 1.5} if i == 7 else rng.choice([None, {}, {"b": "x", "a": 1.5}, {"a": None}, {"c": [{"d": False}, {}, None], "b": ""}])
+    if i % 5 == 0:
+        row[""] = [[], None]
+    rows.append(row)
+inner = pa.struct([("b", pa.string()), ("a", pa.float64()), ("c", pa.list_(pa.struct([("d", pa.bool_())])))])
+order = {"id": pa.int64(), "text": pa.string(), "mixed": pa.float64(), "always_null": pa.null(), "nothing": pa.map_(pa.string(), pa.null()),
+         "flag": pa.bool_(), "max": pa.int64(), "list": pa.list_(pa.int64()), "lists": pa.list_(pa.list_(pa.string())),
+         "struct": inner, "": pa.list_(pa.list_(pa.null()))}
+seen = list(dict.fromkeys(k for r in rows for k in r))
+schema = pa.schema([(k, order[k]) for k in seen])
+table = pa.Table.from_pylist([r | {"nothing": []} | ({"mixed": float(r["mixed"])}) for r in rows], schema)
+(out / "jsonl").mkdir(exist_ok=True)
+pq.write_table(table, out / "jsonl" / "rows.parquet", store_schema=False)
+with open(out / "jsonl" / "rows.jsonl", "w", newline="") as f:
+    for i, row in enumerate(rows):
+        f.write(json.dumps(row, ensure_ascii=i % 2 == 0, separators=[(",", ":"), (" , ", " : ")][i % 3 == 0]) + ["\n", "\r\n", "\n\n \n"][i % 3])
+print(sum(p.stat().st_size for p in out.rglob("*.*")), "bytes in", len(list(out.rglob("*.*"))), "files")
