@@ -66,7 +66,7 @@ func Run(ctx context.Context, src Source, stages []Stage, sink Sink) error {
 		queue = out
 		start(func() error {
 			defer close(out)
-			return drain(inner, in, func(b Batch) error {
+			return drain(inner, cancel, in, func(b Batch) error {
 				next, err := stage.Apply(inner, b)
 				if err != nil {
 					return err
@@ -76,7 +76,7 @@ func Run(ctx context.Context, src Source, stages []Stage, sink Sink) error {
 		})
 	}
 	start(func() error {
-		return drain(inner, queue, func(b Batch) error { return sink.Write(inner, b) })
+		return drain(inner, cancel, queue, func(b Batch) error { return sink.Write(inner, b) })
 	})
 	group.Wait()
 	if inner.Err() != nil {
@@ -98,8 +98,9 @@ func send(ctx context.Context, to chan<- Batch, b Batch) error {
 }
 
 // drain calls f for each batch until the channel closes. After a failure it
-// releases the rest, so that the sender never blocks.
-func drain(ctx context.Context, from <-chan Batch, f func(Batch) error) error {
+// cancels the run at once, so that the source stops, and releases the rest, so
+// that the sender never blocks.
+func drain(ctx context.Context, cancel context.CancelCauseFunc, from <-chan Batch, f func(Batch) error) error {
 	var failed error
 	for b := range from {
 		if failed == nil {
@@ -109,7 +110,9 @@ func drain(ctx context.Context, from <-chan Batch, f func(Batch) error) error {
 			b.Release()
 			continue
 		}
-		failed = f(b)
+		if failed = f(b); failed != nil {
+			cancel(failed)
+		}
 	}
 	return failed
 }

@@ -259,3 +259,16 @@ func waitFor(ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// A step that fails stops the source; it does not read it to its end.
+func TestRunStopsTheSourceWhenAStepFails(t *testing.T) {
+	for _, point := range []string{"stage 0", "stage 1", "sink"} {
+		h := newHouse(t, -1)
+		h.fail[point] = 5
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := h.run(ctx, 2); !errors.Is(err, errInjected) {
+			t.Errorf("%s fails over a source without end: error is %v after %d batches, want the injected fault", point, err, h.given.Load())
+		}
+	}
+}
