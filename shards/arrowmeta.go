@@ -19,7 +19,9 @@ func flatRoot(b []byte) flatTable { return flatTable{b, int(binary.LittleEndian.
 // slot returns the position of field i, or 0 when it is absent.
 func (t flatTable) slot(i int) int {
 	vtable := t.pos - int(int32(binary.LittleEndian.Uint32(t.b[t.pos:])))
-	if size := int(binary.LittleEndian.Uint16(t.b[vtable:])); 4+2*i+2 > size {
+	// The comparison is the decoder's, down to odd sizes: it must not see a
+	// field that we pass over.
+	if size := int(binary.LittleEndian.Uint16(t.b[vtable:])); 4+2*i >= size {
 		return 0
 	}
 	offset := int(binary.LittleEndian.Uint16(t.b[vtable+4+2*i:]))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,5 +186,24 @@ func TestSelectionRoundTrip(t *testing.T) {
 	d.Reason[0] = pipeline.BelowCut
 	if err := shards.NewSelectionWriter(&b, nil).Write(d); err == nil {
 		t.Error("a kept row with a reason: no error")
+	}
+}
+
+// TestScoresGolden pins the bytes of a sidecar: resume and bit-identical runs
+// rely on them. testdata/check_scores.py says what other readers see in it.
+func TestScoresGolden(t *testing.T) {
+	const file = "testdata/scores.parquet"
+	got := writeScores(t, 100, randomScores("a/b.parquet", 0, 30))
+	if os.Getenv("CURATE_UPDATE") != "" {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: other bytes are written now; if that is meant, run with CURATE_UPDATE=1 and testdata/check_scores.py", file)
 	}
 }

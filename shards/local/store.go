@@ -53,6 +53,9 @@ func (s *Store) List(ctx context.Context, prefix string) ([]shards.ObjectInfo, e
 	var infos []shards.ObjectInfo
 	// The final separator makes the walk follow Root when it is a link.
 	start := filepath.Join(s.Root, filepath.FromSlash(folder)) + string(filepath.Separator)
+	if info, err := os.Stat(filepath.Clean(start)); err == nil && !info.IsDir() {
+		return nil, nil
+	}
 	err := filepath.WalkDir(start, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) { // the folder, or a file that is gone since
@@ -113,8 +116,7 @@ func appendInfo(infos *[]shards.ObjectInfo, file, name string) error {
 	}
 	if info.Mode().IsRegular() {
 		*infos = append(*infos, shards.ObjectInfo{
-			Name: name, Size: info.Size(), Modified: info.ModTime(),
-			Version: fmt.Sprintf("%d-%d", info.ModTime().UnixNano(), info.Size()),
+			Name: name, Size: info.Size(), Modified: info.ModTime(), Version: version(info),
 		})
 	}
 	return nil

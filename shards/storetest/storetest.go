@@ -1,0 +1,313 @@
+// Package storetest is the conformance suite of shards.Store. A store joins it
+// with one test that calls Run.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/curate-data/curate/shards"
+)
+
+// Run tests what the comments of shards.Store, Object and Pending promise.
+// open returns an empty store, a new one each time.
+func Run(t *testing.T, open func(t *testing.T) shards.Store) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, shards.Store)
+	}{
+		{"missing", missing},
+		{"publish", publish},
+		{"replace", replace},
+		{"abort", abort},
+		{"cancelled", cancelled},
+		{"list", list},
+		{"names", names},
+		{"content", content},
+		{"parallel", parallel},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// Put publishes an object.
+func Put(t testing.TB, s shards.Store, name, content string) {
+	t.Helper()
+	p := begin(t, s, name, content)
+	if err := p.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Get reads an object.
+func Get(t testing.TB, s shards.Store, name string) string {
+	t.Helper()
+	obj, err := s.Open(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	b, err := io.ReadAll(io.NewSectionReader(obj, 0, obj.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// begin creates an object and writes its content.
+func begin(t testing.TB, s shards.Store, name, content string) shards.Pending {
+	t.Helper()
+	p, err := s.Create(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(p, content); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// listed returns the names of all objects with a prefix.
+func listed(t testing.TB, s shards.Store, prefix string) []string {
+	t.Helper()
+	infos, err := s.List(context.Background(), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, info := range infos {
+		found = append(found, info.Name)
+	}
+	return found
+}
+
+func expectList(t testing.TB, s shards.Store, prefix string, want ...string) {
+	t.Helper()
+	if got := listed(t, s, prefix); !slices.Equal(got, want) {
+		t.Errorf("List(%q) = %q, want %q", prefix, got, want)
+	}
+}
+
+func expectMissing(t testing.TB, s shards.Store, name string) {
+	t.Helper()
+	obj, err := s.Open(context.Background(), name)
+	if err == nil {
+		obj.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open(%q): got error %v, want one that wraps fs.ErrNotExist", name, err)
+	}
+}
+
+func missing(t *testing.T, s shards.Store) {
+	expectMissing(t, s, "nope")
+	expectMissing(t, s, "no/folder/either")
+	if err := s.Remove(context.Background(), "nope"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Remove: got error %v, want one that wraps fs.ErrNotExist", err)
+	}
+	expectList(t, s, "")
+	expectList(t, s, "no/folder/")
+}
+
+func publish(t *testing.T, s shards.Store) {
+	p := begin(t, s, "a/b/c.bin", "whole")
+	expectList(t, s, "")
+	expectMissing(t, s, "a/b/c.bin")
+	if err := p.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := Get(t, s, "a/b/c.bin"); got != "whole" {
+		t.Errorf("got %q", got)
+	}
+	expectList(t, s, "", "a/b/c.bin")
+	if err := s.Remove(context.Background(), "a/b/c.bin"); err != nil {
+		t.Fatal(err)
+	}
+	expectMissing(t, s, "a/b/c.bin")
+	expectList(t, s, "")
+}
+
+func replace(t *testing.T, s shards.Store) {
+	Put(t, s, "x", "old")
+	before, err := s.List(context.Background(), "x")
+	if err != nil || len(before) != 1 {
+		t.Fatal(before, err)
+	}
+	p := begin(t, s, "x", "newer")
+	if got := Get(t, s, "x"); got != "old" {
+		t.Errorf("before Finish: got %q", got)
+	}
+	if err := p.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := Get(t, s, "x"); got != "newer" {
+		t.Errorf("after Finish: got %q", got)
+	}
+	after, err := s.List(context.Background(), "x")
+	if err != nil || len(after) != 1 {
+		t.Fatal(after, err)
+	}
+	if before[0].Version == after[0].Version || after[0].Version == "" {
+		t.Errorf("version %q before, %q after", before[0].Version, after[0].Version)
+	}
+	if after[0].Size != 5 || after[0].Modified.IsZero() || after[0].Modified.Before(before[0].Modified) {
+		t.Errorf("%+v, before %+v", after[0], before[0])
+	}
+}
+
+func abort(t *testing.T, s shards.Store) {
+	Put(t, s, "kept", "old")
+	begin(t, s, "gone", "never seen").Abort()
+	begin(t, s, "kept", "never seen").Abort()
+	expectMissing(t, s, "gone")
+	expectList(t, s, "", "kept")
+	if got := Get(t, s, "kept"); got != "old" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func cancelled(t *testing.T, s shards.Store) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := begin(t, s, "x", "content")
+	cancel()
+	if err := p.Finish(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Finish: got error %v", err)
+	}
+	expectMissing(t, s, "x")
+	expectList(t, s, "")
+}
+
+func list(t *testing.T, s shards.Store) {
+	all := []string{"a-b", "a.b", "a/1", "a/2/3", "a0", "ab/c", "b", "z/y/x/w"}
+	shuffled := slices.Clone(all)
+	rand.New(rand.NewPCG(1, 1)).Shuffle(len(all), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	for _, name := range shuffled {
+		Put(t, s, name, name)
+	}
+	expectList(t, s, "", all...)
+	expectList(t, s, "a", all[:6]...)
+	expectList(t, s, "a/", "a/1", "a/2/3")
+	expectList(t, s, "a/2", "a/2/3")
+	expectList(t, s, "z/y/x", "z/y/x/w")
+	expectList(t, s, "b", "b")
+	expectList(t, s, "b/")
+	expectList(t, s, "c")
+	infos, err := s.List(context.Background(), "z/")
+	if err != nil || len(infos) != 1 || infos[0].Size != int64(len("z/y/x/w")) {
+		t.Errorf("got %+v, error %v", infos, err)
+	}
+}
+
+func names(t *testing.T, s shards.Store) {
+	for _, name := range []string{"", ".", "..", "/x", "../x", "a/../b", "a//b", "a/", "./a"} {
+		if p, err := s.Create(context.Background(), name); err == nil {
+			p.Abort()
+			t.Errorf("Create(%q): no error", name)
+		}
+		if obj, err := s.Open(context.Background(), name); err == nil {
+			obj.Close()
+			t.Errorf("Open(%q): no error", name)
+		}
+		if err := s.Remove(context.Background(), name); err == nil {
+			t.Errorf("Remove(%q): no error", name)
+		}
+	}
+	for _, name := range []string{"with space", "ünï/çode 狐", "per%cent", "a+b=c&d", ".hidden", "star*", "quote'\""} {
+		Put(t, s, name, name)
+		if got := Get(t, s, name); got != name {
+			t.Errorf("%q: got %q", name, got)
+		}
+	}
+}
+
+func content(t *testing.T, s shards.Store) {
+	want := make([]byte, 3<<20+17)
+	r := rand.New(rand.NewPCG(2, 2))
+	for i := range want {
+		want[i] = byte(r.Uint32())
+	}
+	p, err := s.Create(context.Background(), "big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rest := want; len(rest) > 0; {
+		n := min(len(rest), 1+r.IntN(100_000))
+		if _, err := p.Write(rest[:n]); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+	}
+	if err := p.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	Put(t, s, "empty", "")
+	if got := Get(t, s, "empty"); got != "" {
+		t.Errorf("empty object holds %q", got)
+	}
+	obj, err := s.Open(context.Background(), "big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	if obj.Size() != int64(len(want)) {
+		t.Fatalf("size %d, want %d", obj.Size(), len(want))
+	}
+	var group sync.WaitGroup
+	for k := range 4 {
+		group.Go(func() {
+			r := rand.New(rand.NewPCG(3, uint64(k)))
+			for range 50 {
+				from := r.IntN(len(want))
+				got := make([]byte, 1+r.IntN(len(want)-from))
+				if n, err := obj.ReadAt(got, int64(from)); n != len(got) || err != nil && err != io.EOF || !bytes.Equal(got, want[from:from+len(got)]) {
+					t.Errorf("ReadAt(%d bytes, %d): %d, %v", len(got), from, n, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	got := make([]byte, 20)
+	if n, err := obj.ReadAt(got, int64(len(want)-10)); n != 10 || err != io.EOF || !bytes.Equal(got[:n], want[len(want)-10:]) {
+		t.Errorf("ReadAt across the end: %d, %v", n, err)
+	}
+	if n, err := obj.ReadAt(got, int64(len(want))+5); n != 0 || err != io.EOF {
+		t.Errorf("ReadAt after the end: %d, %v", n, err)
+	}
+}
+
+func parallel(t *testing.T, s shards.Store) {
+	const writers = 8
+	var group sync.WaitGroup
+	for k := range writers {
+		group.Go(func() {
+			for _, name := range []string{"shared", fmt.Sprintf("f/%d/own", k)} {
+				p, err := s.Create(context.Background(), name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 100 {
+					fmt.Fprintf(p, "%d", k)
+				}
+				if err := p.Finish(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got := Get(t, s, "shared"); len(got) != 100 || got != string(bytes.Repeat([]byte(got[:1]), 100)) {
+		t.Errorf("one writer's content, whole, was expected: got %q", got)
+	}
+	if got := listed(t, s, "f/"); len(got) != writers {
+		t.Errorf("got %q", got)
+	}
+}
