@@ -20,7 +20,7 @@ type curveChart struct {
 	Name, Summary  string
 	Description    string
 	X, Y           []tick
-	XLabel         string
+	XLabel, YLabel string
 	Raw, Smooth    string // path data in the nested box
 	Held           []heldDot
 	HeldLine       string
@@ -51,16 +51,16 @@ func newCurveChart(c Curve, hue string) *curveChart {
 	if points[len(points)-1].Tokens == 0 {
 		xOf, xLabel = func(p Point) float64 { return float64(p.Step) }, "step"
 	}
-	out.XLabel = xLabel
+	out.XLabel, out.YLabel = xLabel, "loss, nats per token"
 	drawn := thin(points, mostPoints)
-	smooth := smoothed(points)
+	smooth := smoothed(drawn, xOf)
 	low, high := lossRange(drawn, smooth, points)
 	x := across(min(0, xOf(points[0])), xOf(points[len(points)-1]))
 	y := down(low, high, chartHeight)
 	out.X, out.Y = x.ticks(5, func(v, _ float64) string { return compact(v) }), y.ticks(5, real)
 	box := axis{x.low, x.high, 0, boxWidth}
 	out.Raw = path(drawn, func(p Point) (coord, coord) { return box.at(xOf(p)), y.at(min(p.Loss, high)) })
-	out.Smooth = path(thin(smooth, mostPoints), func(p Point) (coord, coord) { return box.at(xOf(p)), y.at(p.Loss) })
+	out.Smooth = path(smooth, func(p Point) (coord, coord) { return box.at(xOf(p)), y.at(p.Loss) })
 	held := slices.DeleteFunc(slices.Clone(points), func(p Point) bool { return p.Heldout == nil || !finite(*p.Heldout) })
 	heldY := func(p Point) coord { return y.at(*p.Heldout) }
 	out.HeldLine = path(held, func(p Point) (coord, coord) { return box.at(xOf(p)), heldY(p) })
@@ -137,18 +137,31 @@ func lossRange(raw, smooth, all []Point) (low, high float64) {
 	return low - air, high + air
 }
 
-// smoothed replaces each loss by the mean of a centred window of a twentieth
-// of the run; at the ends the window shrinks on both sides.
-func smoothed(points []Point) []Point {
-	half := len(points) / 40
-	sums := make([]float64, len(points)+1)
-	for i, p := range points {
-		sums[i+1] = sums[i] + p.Loss
-	}
+// smoothed fits a line to the neighbourhood of each point, a tenth of the run,
+// near points weighing more, and takes its value there (LOESS of degree one:
+// Cleveland 1979). Unlike a mean it does not flatten the steep start.
+func smoothed(points []Point, x func(Point) float64) []Point {
+	half := max(3, len(points)/20)
 	out := slices.Clone(points)
 	for i := range out {
-		reach := min(half, i, len(points)-1-i)
-		out[i].Loss = (sums[i+reach+1] - sums[i-reach]) / float64(2*reach+1)
+		first, last := max(0, i-half), min(len(points)-1, i+half)
+		at := x(points[i])
+		reach := max(at-x(points[first]), x(points[last])-at) * 1.0001
+		var w, wx, wy, wxx, wxy float64
+		for _, p := range points[first : last+1] {
+			dx := x(p) - at
+			near := 1 - math.Pow(math.Abs(dx)/max(reach, 1e-300), 3)
+			weight := near * near * near
+			w += weight
+			wx += weight * dx
+			wy += weight * p.Loss
+			wxx += weight * dx * dx
+			wxy += weight * dx * p.Loss
+		}
+		out[i].Loss = wy / w
+		if spread := w*wxx - wx*wx; spread > 1e-9*w*wxx {
+			out[i].Loss = (wxx*wy - wx*wxy) / spread
+		}
 	}
 	return out
 }

@@ -30,6 +30,7 @@ type domainRow struct {
 	Tokens, KeptTokens      string
 	TokenBefore, TokenAfter string
 	lift, before, after     float64
+	joined                  bool // stands for several domains; goes last
 }
 
 func newDomainView(domains []Domain, unit string) *domainView {
@@ -45,11 +46,11 @@ func newDomainView(domains []Domain, unit string) *domainView {
 	for _, d := range all {
 		v.Rows = append(v.Rows, newDomainRow(d, sum))
 	}
+	v.Rows[len(v.Rows)-1].joined = joined > 0
 	v.Total = newDomainRow(sum, sum)
 	v.Total.Name = "all"
 	slices.SortStableFunc(v.Rows, func(a, b domainRow) int {
-		// A domain without a lift has no rows in the pool: it goes last.
-		return cmp.Or(cmp.Compare(orLast(b.lift), orLast(a.lift)), cmp.Compare(b.before, a.before), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.rank(), a.rank()), cmp.Compare(b.before, a.before), cmp.Compare(a.Name, b.Name))
 	})
 	widest := 0.0
 	for _, r := range v.Rows {
@@ -67,11 +68,16 @@ func newDomainView(domains []Domain, unit string) *domainView {
 	return v
 }
 
-func orLast(lift float64) float64 {
-	if math.IsNaN(lift) {
+// rank orders domains: by lift, then those without rows in the pool, which
+// have none, then the joined ones.
+func (r domainRow) rank() float64 {
+	switch {
+	case r.joined:
+		return -2
+	case math.IsNaN(r.lift):
 		return -1
 	}
-	return lift
+	return r.lift
 }
 
 func (d *Domain) add(e Domain) {
@@ -104,10 +110,10 @@ func largest(domains []Domain) ([]Domain, int) {
 
 func newDomainRow(d, sum Domain) domainRow {
 	r := domainRow{
-		Name: d.Name, Before: percent(d.Rows, sum.Rows), After: percent(d.KeptRows, sum.KeptRows),
-		Rows: count(d.Rows), Kept: count(d.KeptRows), Rate: percent(d.KeptRows, d.Rows),
+		Name: d.Name, Before: evenly(d.Rows, sum.Rows), After: evenly(d.KeptRows, sum.KeptRows),
+		Rows: count(d.Rows), Kept: count(d.KeptRows), Rate: evenly(d.KeptRows, d.Rows),
 		Tokens: count(d.Tokens), KeptTokens: count(d.KeptTokens),
-		TokenBefore: percent(d.Tokens, sum.Tokens), TokenAfter: percent(d.KeptTokens, sum.KeptTokens),
+		TokenBefore: percent(d.Tokens, sum.Tokens), TokenAfter: evenly(d.KeptTokens, sum.KeptTokens),
 		before: ratio(d.Rows, sum.Rows), after: ratio(d.KeptRows, sum.KeptRows), lift: math.NaN(),
 	}
 	if r.before > 0 && sum.KeptRows > 0 {

@@ -58,6 +58,9 @@ func fixed(x float64, decimals int) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return "\u2013"
 	}
+	if math.Abs(x) >= 1e9 { // nothing that is sensible here
+		return strings.ReplaceAll(strconv.FormatFloat(x, 'e', 2, 64), "-", minus)
+	}
 	s := strconv.FormatFloat(x, 'f', decimals, 64)
 	if rest, negative := strings.CutPrefix(s, "-"); negative {
 		if strings.Trim(rest, "0.") == "" {
@@ -84,6 +87,18 @@ func percent(part, whole int64) string {
 		return "\u2013"
 	}
 	return share(float64(part) / float64(whole))
+}
+
+// evenly is percent for a column: always one decimal, so that points align.
+func evenly(part, whole int64) string {
+	x := 100 * float64(part) / float64(whole)
+	switch {
+	case whole == 0:
+		return "\u2013"
+	case x > 0 && x < 0.05:
+		return "<0.1" + nbsp + "%"
+	}
+	return fixed(x, 1) + nbsp + "%"
 }
 
 func share(fraction float64) string {

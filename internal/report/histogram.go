@@ -13,7 +13,7 @@ const mostBins = 120
 // scoreChart is the histogram of the scores: kept rows stand on the axis,
 // dropped ones on top of them.
 type scoreChart struct {
-	Label          string
+	Label, YLabel  string
 	Description    string
 	Bars           []bar
 	X, Y           []tick
@@ -51,9 +51,9 @@ func newScoreChart(s Scores, kept int64, unit string) *scoreChart {
 	if len(bins) == 0 {
 		return nil
 	}
-	c := &scoreChart{Label: s.Label, Height: chartHeight, Bottom: chartHeight + 18}
+	c := &scoreChart{Label: s.Label, YLabel: unit, Height: chartHeight, Bottom: chartHeight + 18}
 	if c.Label == "" {
-		c.Label = "score: prior loss " + minus + " conditional loss, nats per token"
+		c.Label = "score = prior loss " + minus + " conditional loss, nats per token"
 	}
 	x := across(bins[0].Low, bins[len(bins)-1].High)
 	cut := float64(s.Cut)
@@ -172,6 +172,7 @@ func span(b Bin, digits int) string {
 // lossChart lays the loss histograms of both models over each other.
 type lossChart struct {
 	Description    string
+	YLabel         string
 	X, Y           []tick
 	Series         []lossSeries
 	Height, Bottom coord
@@ -179,13 +180,13 @@ type lossChart struct {
 
 // lossSeries is one model's histogram as a filled outline.
 type lossSeries struct {
-	Name, Class  string
-	Area, Line   string // path data in the nested box
-	Median       coord
-	HasMedian    bool
-	MedianLabel  string
-	Table        []binRow
-	MedianBeside bool // the label stands left of the line
+	Name, Class string
+	Area, Line  string // path data in the nested box
+	Median      coord
+	MedianLabel string
+	LabelY      coord
+	LabelLeft   bool // the label stands left of the line
+	Table       []binRow
 }
 
 func newLossChart(l Losses, unit string) *lossChart {
@@ -193,7 +194,7 @@ func newLossChart(l Losses, unit string) *lossChart {
 	if len(prior)+len(conditional) == 0 {
 		return nil
 	}
-	c := &lossChart{Height: chartHeight, Bottom: chartHeight + 18}
+	c := &lossChart{YLabel: unit, Height: chartHeight, Bottom: chartHeight + 18}
 	x, top := across(math.Inf(1), math.Inf(-1)), int64(1)
 	for _, bins := range [][]Bin{prior, conditional} {
 		if len(bins) > 0 {
@@ -215,9 +216,9 @@ func newLossChart(l Losses, unit string) *lossChart {
 		c.Description += fmt.Sprintf(" %s: %s.", strings.ToUpper(s.name[:1])+s.name[1:], series.MedianLabel)
 		c.Series = append(c.Series, series)
 	}
-	if len(c.Series) == 2 { // the two labels part, so that they never overlap
-		c.Series[0].MedianBeside = c.Series[0].Median < c.Series[1].Median
-		c.Series[1].MedianBeside = !c.Series[0].MedianBeside
+	for i := range c.Series { // one label below the other, so that they never overlap
+		s := &c.Series[i]
+		s.LabelY, s.LabelLeft = coord(4+16*i), s.Median > 70
 	}
 	return c
 }
@@ -241,7 +242,7 @@ func newLossSeries(name string, bins []Bin, x, y axis) lossSeries {
 	s.Line = line.String()
 	s.Area = s.Line + "Z"
 	middle := median(bins)
-	s.Median, s.HasMedian = x.at(middle), true
+	s.Median = x.at(middle)
 	s.MedianLabel = "median \u2248 " + fixed(middle, 2)
 	return s
 }

@@ -107,9 +107,14 @@ func biggestGain(domains []Domain) gained {
 	if view == nil {
 		return gained{}
 	}
-	rows := slices.Clone(view.Rows)
-	slices.SortStableFunc(rows, func(a, b domainRow) int { return cmp.Compare(b.after-b.before, a.after-a.before) })
-	return gained{rows[0], rows[0].after > rows[0].before}
+	var best gained
+	for _, row := range view.Rows {
+		if gain := row.after - row.before; !row.joined && gain > max(0, best.row.after-best.row.before) {
+			best = gained{row, true}
+		}
+	}
+	best.row.Before, best.row.After = share(best.row.before), share(best.row.after)
+	return best
 }
 
 // lead is the run in one sentence.
@@ -161,6 +166,9 @@ func headline(n int64) string {
 	if n < 1e9 {
 		return count(n)
 	}
+	if n >= 1e12 {
+		return decimal(float64(n)/1e12, 4) + " trillion"
+	}
 	return decimal(float64(n)/1e9, 4) + " billion"
 }
 
@@ -189,7 +197,7 @@ func (v *view) addDropped(c Counts, unit string) {
 	for _, d := range rows {
 		v.Dropped = append(v.Dropped, dropRow{
 			Reason: name(d.Reason, "(no reason)"), Meaning: meanings[d.Reason],
-			Rows: count(d.Rows), Share: percent(d.Rows, c.RowsIn), W: coord(ratio(d.Rows, most) * 100),
+			Rows: count(d.Rows), Share: evenly(d.Rows, c.RowsIn), W: coord(ratio(d.Rows, most) * 100),
 		})
 	}
 	v.Balance = fmt.Sprintf("%s %s in = %s kept + %s dropped", count(c.RowsIn), unit, count(c.Kept), count(dropped))
