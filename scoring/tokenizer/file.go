@@ -25,7 +25,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 		checkNull(file, "padding", "curate packs sequences itself: set it to null"),
 		t.parseNormalizer(file["normalizer"]),
 		t.parsePreTokenizer(file["pre_tokenizer"]),
-		checkPostProcessor(file["post_processor"], "post_processor"),
+		checkPostProcessor(file["post_processor"]),
 		checkDecoder(file["decoder"]),
 		t.parseModel(file["model"]),
 	)
@@ -55,19 +55,18 @@ func object(data []byte, what string, keys ...string) (map[string]json.RawMessag
 	return fields, errors.Join(faults...)
 }
 
-// typed decodes an object with a "type" key.
-func typed(data []byte, what string, keys ...string) (kind string, fields map[string]json.RawMessage, err error) {
+// kindOf returns the "type" of an object.
+func kindOf(data []byte, what string) (string, error) {
 	var header struct {
 		Type *string `json:"type"`
 	}
 	if err := json.Unmarshal(data, &header); err != nil {
-		return "", nil, fmt.Errorf("%s is not an object with a type: %w", what, err)
+		return "", fmt.Errorf("%s is not an object with a type: %w", what, err)
 	}
 	if header.Type == nil {
-		return "", nil, fmt.Errorf("%s has no type: %s", what, brief(data))
+		return "", fmt.Errorf("%s has no type: %s", what, brief(data))
 	}
-	fields, err = object(data, what+" ("+*header.Type+")", append(keys, "type")...)
-	return *header.Type, fields, err
+	return *header.Type, nil
 }
 
 // field decodes fields[key] into a value of type T, or returns missing if it is not there.
@@ -103,76 +102,105 @@ func checkNull(fields map[string]json.RawMessage, key, why string) error {
 	return fmt.Errorf("%s is %s; %s", key, brief(fields[key]), why)
 }
 
+// parseNormalizer accepts NFC, alone or in a Sequence.
 func (t *Tokenizer) parseNormalizer(data []byte) error {
 	if isNull(data) {
 		return nil
 	}
-	kind, fields, err := typed(data, "normalizer", "normalizers")
-	switch {
-	case err != nil && kind != "NFC" && kind != "Sequence":
-		return fmt.Errorf("normalizer %q is not supported (supported: null, NFC)", kind)
-	case err != nil:
+	kind, err := kindOf(data, "normalizer")
+	if err != nil {
 		return err
-	case kind == "NFC":
-		t.nfc = newNFC(t.scan.classes)
-		return nil
-	case kind == "Sequence":
-		list, err := field[[]json.RawMessage](fields, "normalizer", "normalizers", nil)
+	}
+	list, what := []json.RawMessage{data}, "normalizer"
+	if kind == "Sequence" {
+		fields, err := object(data, "normalizer", "type", "normalizers")
 		if err != nil {
 			return err
 		}
-		if len(list) == 1 {
-			return t.parseNormalizer(list[0])
+		if list, err = field(fields, "normalizer", "normalizers", list[:0]); err != nil {
+			return err
+		}
+		what = "normalizer.normalizers"
+	}
+	for _, entry := range list {
+		if kind, err = kindOf(entry, what); err != nil {
+			return err
+		}
+		if kind != "NFC" {
+			return fmt.Errorf("%s %q is not supported (supported: null, NFC)", what, kind)
+		}
+		if _, err := object(entry, what, "type"); err != nil {
+			return err
 		}
 	}
-	return fmt.Errorf("normalizer %s is not supported (supported: null, NFC)", brief(data))
+	if len(list) > 0 {
+		t.nfc = newNFC(t.scan.classes)
+	}
+	return nil
 }
 
 // checkPostProcessor accepts what only adds special tokens or trims offsets:
 // neither touches ids with add_special_tokens=False.
-func checkPostProcessor(data []byte, what string) error {
+func checkPostProcessor(data []byte) error {
+	const what = "post_processor"
 	if isNull(data) {
 		return nil
 	}
-	var p struct {
-		Type       string                       `json:"type"`
-		Processors []json.RawMessage            `json:"processors"`
-		Single     []map[string]json.RawMessage `json:"single"`
+	kind, err := kindOf(data, what)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(data, &p); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if kind != "Sequence" {
+		return checkOneProcessor(data, what)
 	}
-	switch p.Type {
+	fields, err := object(data, what, "type", "processors")
+	if err != nil {
+		return err
+	}
+	list, err := field[[]json.RawMessage](fields, what, "processors", nil)
+	for i, entry := range list {
+		err = errors.Join(err, checkOneProcessor(entry, fmt.Sprintf("%s.processors[%d]", what, i)))
+	}
+	return err
+}
+
+func checkOneProcessor(data []byte, what string) error {
+	kind, err := kindOf(data, what)
+	if err != nil {
+		return err
+	}
+	switch kind {
 	case "ByteLevel", "RobertaProcessing", "BertProcessing":
 		return nil
 	case "TemplateProcessing":
+		var template struct {
+			Single []map[string]json.RawMessage `json:"single"`
+		}
+		if err := json.Unmarshal(data, &template); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 		sequences := 0
-		for _, piece := range p.Single {
+		for _, piece := range template.Single {
 			if _, ok := piece["Sequence"]; ok {
 				sequences++
 			}
 		}
 		if sequences != 1 {
-			return fmt.Errorf("%s.single has %d times the sequence, must have it once", what, sequences)
+			return fmt.Errorf("%s.single has the sequence %d times, must have it once", what, sequences)
 		}
 		return nil
-	case "Sequence":
-		var faults []error
-		for i, inner := range p.Processors {
-			faults = append(faults, checkPostProcessor(inner, fmt.Sprintf("%s.processors[%d]", what, i)))
-		}
-		return errors.Join(faults...)
 	}
-	return fmt.Errorf("%s %q is not supported (supported: null, ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, Sequence of these)", what, p.Type)
+	return fmt.Errorf("%s %q is not supported (supported: null, ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, Sequence of these)", what, kind)
 }
 
+// checkDecoder accepts ByteLevel, which is what Decode does.
 func checkDecoder(data []byte) error {
 	if isNull(data) {
 		return nil
 	}
-	kind, _, err := typed(data, "decoder", "add_prefix_space", "trim_offsets", "use_regex")
-	if kind != "" && kind != "ByteLevel" {
-		return fmt.Errorf("decoder %q is not supported (supported: null, ByteLevel)", kind)
+	kind, err := kindOf(data, "decoder")
+	if err == nil && kind != "ByteLevel" {
+		err = fmt.Errorf("decoder %q is not supported (supported: null, ByteLevel)", kind)
 	}
 	return err
 }

@@ -14,23 +14,25 @@ func (t *Tokenizer) parsePreTokenizer(data []byte) error {
 	if isNull(data) {
 		return fmt.Errorf("%s is null: not a byte-level tokenizer (supported: %s)", what, supportedPreTokenizers)
 	}
-	var header struct {
-		Type string            `json:"type"`
-		List []json.RawMessage `json:"pretokenizers"`
+	kind, err := kindOf(data, what)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(data, &header); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	switch header.Type {
+	switch kind {
 	case "ByteLevel":
 		return t.parseByteLevel(data, what, false)
 	case "Sequence":
-		if _, err := object(data, what, "type", "pretokenizers"); err != nil {
+		fields, err := object(data, what, "type", "pretokenizers")
+		if err != nil {
 			return err
 		}
-		return t.parseSequence(header.List, what+".pretokenizers")
+		list, err := field[[]json.RawMessage](fields, what, "pretokenizers", nil)
+		if err != nil {
+			return err
+		}
+		return t.parseSequence(list, what+".pretokenizers")
 	}
-	return fmt.Errorf("%s %q is not supported (supported: %s)", what, header.Type, supportedPreTokenizers)
+	return fmt.Errorf("%s %q is not supported (supported: %s)", what, kind, supportedPreTokenizers)
 }
 
 func (t *Tokenizer) parseSequence(list []json.RawMessage, what string) error {
@@ -40,20 +42,15 @@ func (t *Tokenizer) parseSequence(list []json.RawMessage, what string) error {
 	if len(list) != 2 {
 		return fmt.Errorf("%s has %d entries (supported: %s)", what, len(list), supportedPreTokenizers)
 	}
-	kind, fields, err := typed(list[0], what+"[0]", "pattern", "behavior", "invert", "individual_digits")
+	kind, err := kindOf(list[0], what+"[0]")
 	if err != nil {
 		return err
 	}
 	switch kind {
 	case "Split":
-		err = t.parseSplit(fields, what+"[0]")
+		err = t.parseSplit(list[0], what+"[0]")
 	case "Digits":
-		t.digits = digitsRuns
-		var individual bool
-		individual, err = field(fields, what+"[0]", "individual_digits", false)
-		if individual {
-			t.digits = digitsApart
-		}
+		err = t.parseDigits(list[0], what+"[0]")
 	default:
 		err = fmt.Errorf("%s[0] %q is not supported (supported: %s)", what, kind, supportedPreTokenizers)
 	}
@@ -65,7 +62,11 @@ func (t *Tokenizer) parseSequence(list []json.RawMessage, what string) error {
 
 // parseSplit accepts the known regexes. They leave no gaps, so to isolate the
 // matches and to remove what is between them is the same.
-func (t *Tokenizer) parseSplit(fields map[string]json.RawMessage, what string) error {
+func (t *Tokenizer) parseSplit(data []byte, what string) error {
+	fields, err := object(data, what, "type", "pattern", "behavior", "invert")
+	if err != nil {
+		return err
+	}
 	var regex struct{ Regex *string }
 	if err := json.Unmarshal(fields["pattern"], &regex); err != nil || regex.Regex == nil {
 		return fmt.Errorf("%s.pattern %s is not supported (supported: {\"Regex\": ...})", what, brief(fields["pattern"]))
@@ -89,13 +90,30 @@ func (t *Tokenizer) parseSplit(fields map[string]json.RawMessage, what string) e
 	return fmt.Errorf("%s.behavior %q with invert %t is not supported (supported: Isolated; Removed with invert true)", what, behavior, invert)
 }
 
+func (t *Tokenizer) parseDigits(data []byte, what string) error {
+	fields, err := object(data, what, "type", "individual_digits")
+	if err != nil {
+		return err
+	}
+	individual, err := field(fields, what, "individual_digits", false)
+	t.digits = digitsRuns
+	if individual {
+		t.digits = digitsApart
+	}
+	return err
+}
+
 // parseByteLevel reads the ByteLevel entry. second: another entry came before
 // it and has cut the text.
 func (t *Tokenizer) parseByteLevel(data []byte, what string, second bool) error {
-	kind, fields, err := typed(data, what, "add_prefix_space", "trim_offsets", "use_regex")
-	if kind != "" && kind != "ByteLevel" {
+	kind, err := kindOf(data, what)
+	if err != nil {
+		return err
+	}
+	if kind != "ByteLevel" {
 		return fmt.Errorf("%s %q is not supported (supported: %s)", what, kind, supportedPreTokenizers)
 	}
+	fields, err := object(data, what, "type", "add_prefix_space", "trim_offsets", "use_regex")
 	if err != nil {
 		return err
 	}
