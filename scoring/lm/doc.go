@@ -1,0 +1,21 @@
+// Package lm is the auxiliary language model: the OLMo decoder of CoLoR-Filter
+// (arXiv 2406.10670, table 8), its folders, and the batched scorer.
+//
+// The decoder, on tokens [B,T]:
+//
+//	x = wte[tokens]                                   [B,T,d]
+//	for each block:
+//	    q,k,v = split(LN(x) @ att_projᵀ)              [B,T,d] each
+//	    q,k   = RoPE(heads(LN(q))), RoPE(heads(LN(k)))
+//	    x    += causal_attention(q,k,v) @ attn_outᵀ
+//	    x    += GELU(LN(x) @ ff_projᵀ) @ ff_outᵀ
+//	logits = LN(x) @ headᵀ                            [B,T,embedding_size], never held whole
+//
+// LN is mean-centred, with weight and without bias; GELU is the exact one; no
+// linear layer has a bias; the head is not tied to the embedding. The oracle is
+// class OLMo of ai2-olmo 0.6.0.
+//
+// A model folder is what hf_olmo publishes: config.json with the keys of OLMo's
+// ModelConfig, model.safetensors with names "model.transformer...", and
+// tokenizer.json.
+package lm

@@ -1,0 +1,216 @@
+package lm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Files of a model folder.
+const (
+	configFile    = "config.json"
+	weightsFile   = "model.safetensors"
+	tokenizerFile = "tokenizer.json"
+	indexFile     = "model.safetensors.index.json"
+)
+
+// maxConfig bounds config.json; published ones have about 1.5 kB.
+const maxConfig = 1 << 20
+
+// Load reads a model folder. All missing, misshapen and unknown tensors are
+// named at once, and so are tensors with values that are not finite: every loss
+// would be NaN. Half types are widened to float32.
+func Load(dir string) (*Model, error) {
+	m, err := load(dir)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", dir, err)
+	}
+	return m, nil
+}
+
+func load(dir string) (*Model, error) {
+	m := &Model{}
+	if err := loadConfig(filepath.Join(dir, configFile), &m.Config); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(filepath.Join(dir, weightsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, indexed := os.Stat(filepath.Join(dir, indexFile)); indexed == nil {
+			return nil, fmt.Errorf("weights in several files (%s) cannot be read: join them into %s", indexFile, weightsFile)
+		}
+		return nil, fmt.Errorf("the folder has no weights: %s is missing", weightsFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", weightsFile)
+	}
+	tensors, err := openTensors(file, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", weightsFile, err)
+	}
+	if err := tensors.match(ParamSpecs(m.Config)); err != nil {
+		return nil, fmt.Errorf("%s: %w", weightsFile, err)
+	}
+	return m, m.readParams(tensors)
+}
+
+// match compares the header with the configuration.
+func (f *tensorFile) match(specs []ParamSpec) error {
+	var faults []error
+	for _, spec := range specs {
+		if err := f.check(spec); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	var unknown []string
+	for name := range f.entries {
+		if !slices.ContainsFunc(specs, func(s ParamSpec) bool { return s.Name == name }) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		faults = append(faults, fmt.Errorf("tensor %q has no place in this model", name))
+	}
+	return errors.Join(faults...)
+}
+
+func (m *Model) readParams(tensors *tensorFile) error {
+	var faults []error
+	for _, spec := range ParamSpecs(m.Config) {
+		data, err := tensors.read(spec)
+		if err != nil {
+			return fmt.Errorf("%s: %w", weightsFile, err)
+		}
+		if n := notFinite(data); n > 0 {
+			faults = append(faults, fmt.Errorf("tensor %s has %d values that are NaN or infinite", spec.Name, n))
+		}
+		m.Params = append(m.Params, Param{Name: spec.Name, Shape: spec.Shape, Data: data})
+	}
+	return errors.Join(faults...)
+}
+
+func loadConfig(path string, c *Config) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no model folder, or an unfinished one: %s is missing", configFile)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err != nil {
+		return err
+	}
+	if len(raw) > maxConfig {
+		return fmt.Errorf("%s has more than %d bytes", configFile, maxConfig)
+	}
+	if err := json.Unmarshal(raw, c); err != nil {
+		return fmt.Errorf("%s: %w", configFile, err)
+	}
+	return c.Validate()
+}
+
+// Save writes the model as a folder that Load, and hf_olmo, read back bit for
+// bit. tokenizerJSON is the tokenizer's file; nil leaves it out. config.json
+// goes first when a folder is written over and comes last: without it the
+// folder is unfinished, so a crash never leaves a model that looks whole.
+func (m *Model) Save(dir string, tokenizerJSON []byte) error {
+	if err := m.save(dir, tokenizerJSON); err != nil {
+		return fmt.Errorf("save model %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (m *Model) save(dir string, tokenizerJSON []byte) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	config, err := m.savedConfig()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, configFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := syncFolder(dir); err != nil {
+		return err
+	}
+	if tokenizerJSON != nil {
+		if err := writeFile(dir, tokenizerFile, bytesWriter(tokenizerJSON)); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(dir, weightsFile, func(w io.Writer) error { return writeTensors(w, m.Params) }); err != nil {
+		return err
+	}
+	return writeFile(dir, configFile, bytesWriter(config))
+}
+
+// savedConfig is config.json of the weights as Save writes them: float32.
+func (m *Model) savedConfig() ([]byte, error) {
+	c, err := m.Config.with("torch_dtype", "float32")
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	return append(text, '\n'), err
+}
+
+func bytesWriter(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+// writeFile puts a file at its name only when it is whole and on disk.
+func writeFile(dir, name string, write func(io.Writer) error) (err error) {
+	file, err := os.CreateTemp(dir, "."+name+"-*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+		}
+	}()
+	if err := write(file); err != nil {
+		return err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), syncFolder(dir))
+}
+
+// syncFolder makes renames and removals in dir durable.
+func syncFolder(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

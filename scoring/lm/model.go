@@ -1,0 +1,155 @@
+package lm
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Param is one named weight tensor, row-major float32.
+type Param struct {
+	Name  string
+	Shape []int
+	Data  []float32
+}
+
+// ParamSpec is the name and shape of one weight tensor.
+type ParamSpec struct {
+	Name  string
+	Shape []int
+}
+
+// Size returns the number of weights.
+func (s ParamSpec) Size() int {
+	n := 1
+	for _, dim := range s.Shape {
+		n *= dim
+	}
+	return n
+}
+
+// Model is a configuration with its weights, in the order of ParamSpecs.
+type Model struct {
+	Config Config
+	Params []Param
+}
+
+// Indices of a block's tensors in the order of ParamSpecs, and their number.
+const (
+	attnNorm = iota
+	qNorm
+	kNorm
+	attProj
+	attnOut
+	ffNorm
+	ffProj
+	ffOut
+	blockParams
+)
+
+// ParamSpecs returns the tensors of a model in the fixed order that Losses
+// takes them: wte [V,d]; per block attn_norm, q_norm, k_norm [d], att_proj
+// [3d,d], attn_out [d,d], ff_norm [d], ff_proj [h,d], ff_out [d,h]; ln_f [d];
+// the head [V,d]. Names are those of hf_olmo.
+func ParamSpecs(c Config) []ParamSpec {
+	d, hidden, vocab := c.DModel, c.Hidden(), c.Embeddings()
+	specs := []ParamSpec{{"model.transformer.wte.weight", []int{vocab, d}}}
+	for layer := range c.NumLayers {
+		prefix := "model.transformer.blocks." + strconv.Itoa(layer) + "."
+		specs = append(specs,
+			ParamSpec{prefix + "attn_norm.weight", []int{d}},
+			ParamSpec{prefix + "q_norm.weight", []int{d}},
+			ParamSpec{prefix + "k_norm.weight", []int{d}},
+			ParamSpec{prefix + "att_proj.weight", []int{3 * d, d}},
+			ParamSpec{prefix + "attn_out.weight", []int{d, d}},
+			ParamSpec{prefix + "ff_norm.weight", []int{d}},
+			ParamSpec{prefix + "ff_proj.weight", []int{hidden, d}},
+			ParamSpec{prefix + "ff_out.weight", []int{d, hidden}},
+		)
+	}
+	return append(specs,
+		ParamSpec{"model.transformer.ln_f.weight", []int{d}},
+		ParamSpec{"model.transformer.ff_out.weight", []int{vocab, d}},
+	)
+}
+
+// NumParams returns the number of weights of a model of this configuration.
+func (c Config) NumParams() int64 {
+	var n int64
+	for _, spec := range ParamSpecs(c) {
+		n += int64(spec.Size())
+	}
+	return n
+}
+
+// Validate lists every fault of the model: its configuration's, tensors whose
+// name, order, shape or size is not that of ParamSpecs, and weights that are
+// not finite.
+func (m *Model) Validate() error {
+	if err := m.Config.Validate(); err != nil {
+		return err
+	}
+	specs := ParamSpecs(m.Config)
+	if len(m.Params) != len(specs) {
+		return fmt.Errorf("model: %d tensors, want %d", len(m.Params), len(specs))
+	}
+	var faults []error
+	for i, spec := range specs {
+		p := m.Params[i]
+		switch bad := notFinite(p.Data); {
+		case p.Name != spec.Name:
+			faults = append(faults, fmt.Errorf("tensor %d is %s, want %s", i, p.Name, spec.Name))
+		case !slices.Equal(p.Shape, spec.Shape):
+			faults = append(faults, fmt.Errorf("tensor %s has shape %v, want %v", p.Name, p.Shape, spec.Shape))
+		case len(p.Data) != spec.Size():
+			faults = append(faults, fmt.Errorf("tensor %s has %d values, want %d", p.Name, len(p.Data), spec.Size()))
+		case bad > 0:
+			faults = append(faults, fmt.Errorf("tensor %s has %d values that are NaN or infinite", p.Name, bad))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("model: %w", err)
+	}
+	return nil
+}
+
+// notFinite counts NaN and infinite values.
+func notFinite(data []float32) int {
+	n := 0
+	for _, v := range data {
+		if v-v != 0 { // NaN for both
+			n++
+		}
+	}
+	return n
+}
+
+// Digest returns the hex SHA-256 of everything that decides the model's losses:
+// the sizes and constants of the graph, and all weights, bit for bit.
+func (m *Model) Digest() string {
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%+v\n", m.Config.maths())
+	buffer := make([]byte, 0, 1<<16)
+	for _, p := range m.Params {
+		fmt.Fprintf(hash, "%s %v\n", p.Name, p.Shape)
+		for chunk := range slices.Chunk(p.Data, 1<<14) {
+			buffer = buffer[:0]
+			for _, v := range chunk {
+				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+			}
+			hash.Write(buffer)
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// isNorm says whether a tensor is the weight of a LayerNorm.
+func isNorm(name string) bool {
+	return strings.HasSuffix(name, "_norm.weight") || strings.HasSuffix(name, "ln_f.weight")
+}
