@@ -1,0 +1,207 @@
+package lm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/curate-data/curate/scoring/backend"
+)
+
+const (
+	// lossTolerance is nats per token, float32 against float32 of OLMo's code.
+	lossTolerance = 2e-5
+	// gradientTolerance is relative to the tensor's norm.
+	gradientTolerance = 1e-4
+)
+
+// golden is what scripts/golden/make_lm.py writes.
+type golden struct {
+	Tokens    [][]int32               `json:"tokens"`
+	Loss      [][]float64             `json:"loss"`
+	LogZ      [][]float64             `json:"log_z"`
+	Gradients map[string]float64      `json:"gradients"`
+	Probes    map[string][][2]float64 `json:"probes"`
+}
+
+func goldenCases() []string { return []string{"heads16", "heads32", "constants"} }
+
+func loadGolden(t *testing.T, name string) (*Model, golden) {
+	t.Helper()
+	dir := filepath.Join("testdata", "olmo", name)
+	model, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "golden.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(raw, &g); err != nil {
+		t.Fatal(err)
+	}
+	return model, g
+}
+
+// eachBackend runs a test on pure Go and on XLA for CPUs, which is skipped only
+// where no plugin is installed and CURATE_REQUIRE_XLA is not 1.
+func eachBackend(t *testing.T, test func(t *testing.T, be *backend.Backend)) {
+	for _, name := range []string{backend.Go, backend.CPU} {
+		t.Run(name, func(t *testing.T) { test(t, openBackend(t, name)) })
+	}
+}
+
+func openBackend(t *testing.T, name string) *backend.Backend {
+	t.Helper()
+	be, err := backend.Open(name)
+	if errors.Is(err, backend.ErrNoPlugin) && os.Getenv("CURATE_REQUIRE_XLA") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := be.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return be
+}
+
+// call builds and runs a graph once.
+func call(t *testing.T, be *backend.Backend, build func([]*graph.Node) []*graph.Node, inputs ...any) [][]float32 {
+	t.Helper()
+	exec, err := graph.NewExec(be.Backend, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec.Finalize()
+	outputs, err := exec.Call(inputs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flat [][]float32
+	for _, out := range outputs {
+		values, err := tensors.CopyFlatData[float32](out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flat = append(flat, values)
+	}
+	return flat
+}
+
+func inputsOf(model *Model, tokens [][]int32) []any {
+	inputs := []any{tensors.FromValue(tokens)}
+	for _, p := range model.Params {
+		inputs = append(inputs, tensors.FromFlatDataAndDimensions(p.Data, p.Shape...))
+	}
+	return inputs
+}
+
+func TestLossesEqualOLMo(t *testing.T) {
+	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		for _, name := range goldenCases() {
+			model, want := loadGolden(t, name)
+			got := call(t, be, func(in []*graph.Node) []*graph.Node {
+				loss, logZ := Losses(model.Config, in[1:], in[0])
+				return []*graph.Node{loss, logZ}
+			}, inputsOf(model, want.Tokens)...)
+			worst := max(furthest(t, got[0], want.Loss), furthest(t, got[1], want.LogZ))
+			if !(worst <= lossTolerance) {
+				t.Errorf("%s: differs from OLMo by up to %.2g nats per token, want at most %.2g", name, worst, lossTolerance)
+			}
+			t.Logf("%s: largest difference %.2g nats", name, worst)
+		}
+	})
+}
+
+// furthest returns the largest difference of two tables, NaN if there is one.
+func furthest(t *testing.T, got []float32, want [][]float64) float64 {
+	t.Helper()
+	if len(got) != len(want)*len(want[0]) {
+		t.Fatalf("%d values, want %d x %d", len(got), len(want), len(want[0]))
+	}
+	worst := 0.0
+	for i, row := range want {
+		for j, w := range row {
+			worst = max(worst, math.Abs(float64(got[i*len(row)+j])-w))
+		}
+	}
+	return worst
+}
+
+func TestGradientsEqualOLMo(t *testing.T) {
+	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		for _, name := range goldenCases() {
+			model, want := loadGolden(t, name)
+			got := call(t, be, func(in []*graph.Node) []*graph.Node {
+				loss, logZ := Losses(model.Config, in[1:], in[0])
+				total := graph.Add(graph.ReduceAllMean(loss), graph.MulScalar(graph.ReduceAllMean(graph.Square(logZ)), 1e-4))
+				return graph.Gradient(total, in[1:]...)
+			}, inputsOf(model, want.Tokens)...)
+			for i, p := range model.Params {
+				norm, tolerance := want.Gradients[p.Name], gradientTolerance*want.Gradients[p.Name]
+				if d := math.Abs(l2(got[i]) - norm); norm == 0 || !(d <= tolerance) {
+					t.Errorf("%s: gradient of %s has norm %v, OLMo's %v", name, p.Name, l2(got[i]), norm)
+				}
+				for _, probe := range want.Probes[p.Name] {
+					if g := float64(got[i][int(probe[0])]); !(math.Abs(g-probe[1]) <= tolerance) {
+						t.Errorf("%s: gradient of %s at %v is %v, OLMo's %v", name, p.Name, probe[0], g, probe[1])
+					}
+				}
+			}
+		}
+	})
+}
+
+func l2(values []float32) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum)
+}
+
+// TestScoreEqualsOLMo scores whole and cut sequences of the goldens together:
+// causal, so a cut one has the first losses of the whole.
+func TestScoreEqualsOLMo(t *testing.T) {
+	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		model, golden := loadGolden(t, "heads16")
+		var sequences [][]int32
+		var want []float64
+		for i, ids := range golden.Tokens {
+			for _, length := range []int{48, 1, 2, 7, 25, 33, 0, 47, 12} {
+				sum := 0.0
+				for _, loss := range golden.Loss[i][:max(length, 1)-1] {
+					sum += loss
+				}
+				sequences, want = append(sequences, ids[:length]), append(want, sum)
+			}
+		}
+		scorer, err := NewScorer(be, []*Model{model, model}, ScorerOptions{SequenceLength: 48, BatchTokens: 144})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer scorer.Close()
+		got, err := scorer.Score(context.Background(), sequences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range 2 {
+			for i, w := range want {
+				if d := math.Abs(got[m][i] - w); !(d <= lossTolerance*float64(len(sequences[i]))) {
+					t.Errorf("model %d, sequence %d of %d tokens: %v, OLMo's %v", m, i, len(sequences[i]), got[m][i], w)
+				}
+			}
+		}
+	})
+}
