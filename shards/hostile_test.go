@@ -89,7 +89,7 @@ func mutate(r *rand.Rand, b []byte, k int, cut bool) ([]byte, string) {
 // must not end well with another number of rows than the file had.
 func TestHostile(t *testing.T) {
 	golden := loadGolden(t)
-	perFile := 60
+	perFile := 40
 	if testing.Short() {
 		perFile = 10
 	}
@@ -139,7 +139,7 @@ func TestHostileMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := rand.New(rand.NewPCG(12, 0))
-		for k := range 300 {
+		for k := range 100 {
 			b, what := mutate(r, whole, 2+k%2, false)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

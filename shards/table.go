@@ -86,6 +86,9 @@ func (w *tableWriter[T]) write(t *T, n int) error {
 
 // drain hands the pending rows to the file and ends a full row group.
 func (w *tableWriter[T]) drain() error {
+	if len(w.pending[0]) == 0 {
+		return nil
+	}
 	for c, column := range w.file.ColumnWriters() {
 		if _, err := column.WriteRowValues(w.pending[c]); err != nil {
 			return fmt.Errorf("write column %s: %w", w.columns[c].name, err)
