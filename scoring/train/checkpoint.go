@@ -1,0 +1,185 @@
+package train
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+)
+
+// A checkpoint file is one line of JSON (checkpointHead), then the float32
+// values of weights, first and second moments, in the order of lm.ParamSpecs,
+// little-endian, then the SHA-256 of all that.
+type checkpointHead struct {
+	Format  string `json:"format"`
+	Key     string `json:"key"`      // what the run is made of; another key, another run
+	Step    int    `json:"step"`     // steps done; the data position follows from it
+	LogSize int64  `json:"log_size"` // bytes of train.jsonl that belong to these steps
+	Values  int64  `json:"values"`   // float32 values that follow
+}
+
+const checkpointFormat = "curate-checkpoint-1"
+
+// errNoCheckpoint says that there is nothing to go on from.
+var errNoCheckpoint = errors.New("no checkpoint of this run")
+
+// stateWriter writes weights, first and second moments, one tensor at a time,
+// so that the host never holds a second copy of all.
+type stateWriter interface {
+	writeState(to io.Writer) error
+}
+
+// writeCheckpoint replaces the checkpoint at path, atomically.
+func writeCheckpoint(path string, head checkpointHead, state stateWriter) error {
+	head.Format = checkpointFormat
+	err := writeAtomic(path, func(file io.Writer) error {
+		digest := sha256.New()
+		out := io.MultiWriter(file, digest)
+		line, err := json.Marshal(head)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return err
+		}
+		if err := state.writeState(out); err != nil {
+			return err
+		}
+		_, err = file.Write(digest.Sum(nil))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write checkpoint of step %d: %w", head.Step, err)
+	}
+	return nil
+}
+
+// readCheckpoint reads the checkpoint at path: its head, and values for tensors
+// of the given sizes, three times (weights, first, second moments). A missing
+// one, one of another run, or a damaged one gives errNoCheckpoint with the cause.
+func readCheckpoint(path, key string, sizes []int) (checkpointHead, [3][][]float32, error) {
+	var head checkpointHead
+	var values [3][][]float32
+	none := func(format string, args ...any) (checkpointHead, [3][][]float32, error) {
+		return checkpointHead{}, [3][][]float32{}, fmt.Errorf("%w: "+format, append([]any{errNoCheckpoint}, args...)...)
+	}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none("there is none")
+	} else if err != nil {
+		return head, values, fmt.Errorf("read checkpoint: %w", err)
+	}
+	defer file.Close()
+	digest := sha256.New()
+	in := bufio.NewReaderSize(file, spoolBuffer)
+	line, err := in.ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, &head) != nil || head.Format != checkpointFormat {
+		return none("%s is not one, or damaged", path)
+	}
+	if head.Key != key {
+		return none("options, data, model or backend are not those of the checkpoint")
+	}
+	digest.Write(line)
+	body := io.TeeReader(in, digest)
+	for kind := range values {
+		for _, size := range sizes {
+			value, err := readFloats(body, size)
+			if err != nil {
+				return none("%s is damaged: %v", path, err)
+			}
+			values[kind] = append(values[kind], value)
+		}
+	}
+	var sum [sha256.Size]byte
+	if _, err := io.ReadFull(in, sum[:]); err != nil || !bytes.Equal(sum[:], digest.Sum(nil)) {
+		return none("%s is damaged: its digest does not fit", path)
+	}
+	return head, values, nil
+}
+
+// floatChunk is how many values are converted at a time.
+const floatChunk = 1 << 16
+
+func writeFloats(to io.Writer, values []float32) error {
+	raw := make([]byte, 0, 4*min(len(values), floatChunk))
+	for len(values) > 0 {
+		n := min(len(values), floatChunk)
+		raw = raw[:0]
+		for _, v := range values[:n] {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		}
+		if _, err := to.Write(raw); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
+	return nil
+}
+
+func readFloats(from io.Reader, n int) ([]float32, error) {
+	values := make([]float32, n)
+	raw := make([]byte, 4*min(n, floatChunk))
+	for at := 0; at < n; {
+		part := raw[:4*min(n-at, floatChunk)]
+		if _, err := io.ReadFull(from, part); err != nil {
+			return nil, err
+		}
+		for i := range len(part) / 4 {
+			values[at+i] = math.Float32frombits(binary.LittleEndian.Uint32(part[4*i:]))
+		}
+		at += len(part) / 4
+	}
+	return values, nil
+}
+
+// writeAtomic makes a file whole or not at all: it is written under another
+// name, made durable, and renamed. A crash leaves at most the other name, which
+// the next write reuses.
+func writeAtomic(path string, write func(io.Writer) error) (err error) {
+	temporary := path + ".tmp"
+	file, err := os.Create(temporary)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(temporary)
+		}
+	}()
+	buffer := bufio.NewWriterSize(file, spoolBuffer)
+	if err := write(buffer); err != nil {
+		return err
+	}
+	if err := buffer.Flush(); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes renames in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}

@@ -1,0 +1,200 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring/tokenizer"
+)
+
+// Corpus is text to train on.
+type Corpus struct {
+	// Source gives batches of pipeline.TextSchema in an order that does not
+	// change. Batches is called again when work that was interrupted cannot be
+	// reused.
+	Source pipeline.Source
+	// Key names the content: equal keys mean equal rows (a digest of the input
+	// files, say). It lets an interrupted run go on without reading the corpus
+	// again. Empty: a resumed run reads and tokenises the corpus again and
+	// compares the tokens.
+	Key string
+}
+
+// Counts says what became of the rows of a corpus. Rows = Trained + Held +
+// Unused + the sum of Skipped.
+type Counts struct {
+	Rows          int64                     `json:"rows"`
+	Trained       int64                     `json:"trained_rows"`
+	Held          int64                     `json:"held_out_rows"`
+	Unused        int64                     `json:"unused_rows"` // not drawn for the token budget
+	Skipped       map[pipeline.Reason]int64 `json:"skipped_rows,omitempty"`
+	TrainTokens   int64                     `json:"train_tokens"`   // with one end-of-text token a row
+	HeldoutTokens int64                     `json:"heldout_tokens"` // likewise
+}
+
+// draw says which rows of a corpus to train on and which to hold out.
+type draw struct {
+	seed            uint64
+	budget          int64   // tokens to train on, noBudget for all
+	heldoutFraction float64 // of rows
+	heldoutMin      int64   // tokens to hold out at least, where half the corpus allows
+	heldoutMax      int64   // tokens to hold out at most
+}
+
+// reader tokenises a corpus and draws its rows.
+type reader struct {
+	draw    draw
+	encoder *tokenizer.Encoder
+	eos     int32
+	ids     []int32
+	counts  Counts
+	train   *tally
+	held    *tally
+	nominal int // buckets of the hold-out hash that never train
+}
+
+func newReader(d draw, tok *tokenizer.Tokenizer, eos int32) *reader {
+	nominal := int(d.heldoutFraction * buckets)
+	return &reader{
+		draw: d, encoder: tok.NewEncoder(), eos: eos, nominal: nominal,
+		counts: Counts{Skipped: map[pipeline.Reason]int64{}},
+		train:  newTally(d.budget, buckets), held: newTally(d.heldoutMax, nominal),
+	}
+}
+
+// read tokenises all rows that may be drawn and appends them to the spool.
+func (r *reader) read(ctx context.Context, src pipeline.Source, to *spoolWriter) error {
+	for b, err := range src.Batches(ctx) {
+		if err != nil {
+			return fmt.Errorf("read corpus: %w", err)
+		}
+		if err := r.batch(ctx, b, to); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// batch reads one batch and releases it.
+func (r *reader) batch(ctx context.Context, b pipeline.Batch, to *spoolWriter) error {
+	defer b.Release()
+	if b.NumRows() == 0 {
+		return nil
+	}
+	texts, ok := b.Record.Column(0).(*array.Binary)
+	if !ok {
+		return fmt.Errorf("read corpus %s: column 0 is %s, want binary text", b.Shard, b.Record.Column(0).DataType())
+	}
+	for i := range texts.Len() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r.counts.Rows++
+		text, reason := textOf(texts, i)
+		if reason != "" {
+			r.counts.Skipped[reason]++
+			continue
+		}
+		if err := r.row(b.RowID(i), text, to); err != nil {
+			return fmt.Errorf("tokenise %s row %d: %w", b.Shard, b.FirstRow+int64(i), err)
+		}
+	}
+	return nil
+}
+
+// textOf returns the text of row i, or why it cannot be trained on.
+func textOf(texts *array.Binary, i int) ([]byte, pipeline.Reason) {
+	if texts.IsNull(i) {
+		return nil, pipeline.NullText
+	}
+	text := texts.Value(i)
+	switch {
+	case len(text) == 0:
+		return nil, pipeline.EmptyText
+	case !utf8.Valid(text):
+		return nil, pipeline.InvalidUTF8
+	}
+	return text, ""
+}
+
+// row draws one row and spools its tokens if it may be used.
+func (r *reader) row(id pipeline.RowID, text []byte, to *spoolWriter) error {
+	record := spoolRecord{
+		train: bucketOf(rowHash(r.draw.seed, saltBudget, id)),
+		held:  bucketOf(rowHash(r.draw.seed, saltHeldout, id)),
+	}
+	in := r.train
+	bucket := record.train
+	if record.held < r.nominal {
+		in, bucket = r.held, record.held
+	}
+	if !in.in(bucket) {
+		return nil
+	}
+	r.ids = append(r.encoder.Append(r.ids[:0], text), r.eos)
+	record.ids = r.ids
+	in.add(bucket, int64(len(r.ids)))
+	return to.append(record)
+}
+
+// extend raises the cut of the hold-out hash above its nominal share when the
+// rows below it have too few tokens, and returns it. The rows are then taken
+// from those that would have been trained on.
+func (r *reader) extend(spool *spoolReader) (int, error) {
+	missing := r.draw.heldoutMin - r.held.below
+	if r.nominal == 0 || missing <= 0 {
+		return r.held.cut, nil
+	}
+	tokens := make([]int64, buckets)
+	var all int64
+	for record, err := range spool.records() {
+		if err != nil {
+			return 0, err
+		}
+		if record.held >= r.nominal && r.train.in(record.train) {
+			tokens[record.held] += int64(len(record.ids))
+			all += int64(len(record.ids))
+		}
+	}
+	cut, taken := r.nominal, int64(0)
+	for ; cut < buckets && taken < missing && 2*(taken+tokens[cut]) <= all; cut++ {
+		taken += tokens[cut]
+	}
+	return cut, nil
+}
+
+// split writes the drawn rows of the spool, in corpus order, to the two token
+// files.
+func (r *reader) split(spool *spoolReader, train, held *tokenWriter) error {
+	cut, err := r.extend(spool)
+	if err != nil {
+		return err
+	}
+	for record, err := range spool.records() {
+		if err != nil {
+			return err
+		}
+		switch {
+		case record.held < cut:
+			r.counts.Held++
+			err = held.append(record.ids)
+		case record.held >= r.nominal && r.train.in(record.train):
+			r.counts.Trained++
+			err = train.append(record.ids)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var skipped int64
+	for _, n := range r.counts.Skipped {
+		skipped += n
+	}
+	r.counts.Unused = r.counts.Rows - skipped - r.counts.Trained - r.counts.Held
+	r.counts.TrainTokens, r.counts.HeldoutTokens = train.count, held.count
+	return nil
+}

@@ -1,0 +1,70 @@
+package train
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestPlan(t *testing.T) {
+	valid := Options{Output: "out"}.Defaults(512)
+	with := func(change func(*Options)) Options {
+		o := valid
+		change(&o)
+		return o
+	}
+	for name, test := range map[string]struct {
+		opt       Options
+		sequences int64
+		batch     int
+		steps     int
+		warmup    int
+		fault     string
+	}{
+		"the paper's prior": {opt: with(func(o *Options) { o.Tokens = 24000 * 256 * 512 }), sequences: 7e6, batch: 256, steps: 24000, warmup: 1200},
+		"its conditional":   {opt: with(func(o *Options) { o.BatchSize = 256 }), sequences: 48828, batch: 256, steps: 190, warmup: 9},
+		"one epoch, small":  {opt: valid, sequences: 3500, batch: 16, steps: 218, warmup: 10},
+		"tiny":              {opt: valid, sequences: 100, batch: 8, steps: 12, warmup: 1},
+		"less than a batch": {opt: valid, sequences: 3, batch: 3, steps: 1, warmup: 1},
+		"two epochs":        {opt: with(func(o *Options) { o.Epochs = 2; o.BatchSize = 10 }), sequences: 105, batch: 10, steps: 20, warmup: 1},
+		"repeated corpus":   {opt: with(func(o *Options) { o.Tokens = 512 * 1000; o.BatchSize = 10 }), sequences: 105, batch: 10, steps: 100, warmup: 5},
+		"own warm-up":       {opt: with(func(o *Options) { o.WarmupSteps = 3 }), sequences: 3500, batch: 16, steps: 218, warmup: 3},
+		"no sequence":       {opt: valid, fault: "77 tokens"},
+		"no batch":          {opt: with(func(o *Options) { o.BatchSize = 16 }), sequences: 15, fault: "15 sequences of 512"},
+		"budget too small":  {opt: with(func(o *Options) { o.BatchSize = 16; o.Tokens = 512 * 15 }), sequences: 16, fault: "raise the budget"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan, err := newPlan(test.opt, test.sequences, 4, 77)
+			if test.fault != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fault) {
+					t.Errorf("got %v, want an error that names %q", err, test.fault)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan.BatchSize != test.batch || plan.Steps != test.steps || plan.WarmupSteps != test.warmup || plan.MicroBatch != test.batch {
+				t.Errorf("batch %d (in parts of %d), %d steps, warm-up %d; want %d, %d, %d", plan.BatchSize, plan.MicroBatch, plan.Steps, plan.WarmupSteps, test.batch, test.steps, test.warmup)
+			}
+		})
+	}
+}
+
+func TestValidateListsEveryFault(t *testing.T) {
+	bad := Options{
+		SequenceLength: 1, BatchSize: 6, MicroBatch: 4, Tokens: -1, Epochs: -1, LearningRate: -1, Beta1: 1, Beta2: -0.5,
+		Eps: -1, WeightDecay: -1, ClipNorm: -1, WarmupSteps: -1, CheckpointEvery: -1, HeldoutFraction: 0.6,
+	}.Defaults(512)
+	err := bad.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, part := range []string{"output", "sequence length", "micro batch", "tokens", "epochs", "learning rate", "beta1", "beta2", "eps", "weight decay", "clip norm", "warm-up", "checkpoint", "held-out"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("no fault named for %s in:\n%v", part, err)
+		}
+	}
+	if err := (Options{Output: "out"}).Defaults(512).Validate(); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+}

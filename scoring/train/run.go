@@ -1,0 +1,423 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/curate-data/curate/scoring/backend"
+	"github.com/curate-data/curate/scoring/lm"
+	"github.com/curate-data/curate/scoring/tokenizer"
+)
+
+// Files in the model folder beside the model's own.
+const (
+	LogFile    = "train.jsonl" // loss log: Step and Eval lines
+	ResultFile = "train.json"  // Result; written last, so its presence says that the run is done
+	workFolder = ".train"      // token files and checkpoint, removed at the end
+)
+
+// Result is what a finished run leaves in train.json.
+type Result struct {
+	Key         string   `json:"key"` // digest of all that decides the outcome
+	Backend     string   `json:"backend"`
+	From        string   `json:"from"`      // digest of the model that training started from
+	Model       string   `json:"model"`     // digest of the model written
+	Tokenizer   string   `json:"tokenizer"` // digest
+	Seed        uint64   `json:"seed"`
+	Plan        Plan     `json:"plan"`
+	Tokens      int64    `json:"tokens"` // seen
+	Counts      Counts   `json:"counts"`
+	LastLoss    float32  `json:"last_loss"`              // of the last step
+	HeldoutFrom *float64 `json:"heldout_from,omitempty"` // held-out loss before the first step
+	Heldout     *float64 `json:"heldout,omitempty"`      // and after the last
+
+	Reused bool `json:"-"` // the folder was done already; nothing was trained
+}
+
+// Run trains init on corpus and writes the model folder opt.Output. Training a
+// prior and fine-tuning a conditional are the same run from other weights: only
+// weights are taken over, optimiser and schedule begin anew.
+//
+// When ctx ends, Run stops after the current step with a checkpoint and returns
+// an error that wraps ctx.Err(). A run that was stopped, or killed at any
+// moment, goes on from its last checkpoint when Run is called again with equal
+// arguments, and ends in the same bytes; a folder that is done is left as is.
+// One process at a time may use a folder. init is not changed.
+func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenizer.Tokenizer, corpus Corpus, opt Options) (Result, error) {
+	opt = opt.Defaults(init.Config.MaxSequenceLength)
+	if err := opt.Validate(); err != nil {
+		return Result{}, fmt.Errorf("training options: %w", err)
+	}
+	if tok.VocabSize() > init.Config.VocabSize {
+		return Result{}, fmt.Errorf("train: the tokenizer has %d ids but the model's vocabulary is %d: this model was made for another tokenizer",
+			tok.VocabSize(), init.Config.VocabSize)
+	}
+	if opt.SequenceLength > init.Config.MaxSequenceLength {
+		return Result{}, fmt.Errorf("train: sequences of %d tokens are longer than the model's %d", opt.SequenceLength, init.Config.MaxSequenceLength)
+	}
+	r := &run{
+		be: be, init: init, tok: tok, corpus: corpus, opt: opt,
+		work: filepath.Join(opt.Output, workFolder), eos: int32(init.Config.EOSTokenID),
+		result: Result{Backend: be.Name, From: init.Digest(), Tokenizer: tok.Digest(), Seed: opt.Seed},
+	}
+	result, err := r.run(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("train %s: %w", opt.Output, err)
+	}
+	return result, nil
+}
+
+// run is one call of Run.
+type run struct {
+	be     *backend.Backend
+	init   *lm.Model
+	tok    *tokenizer.Tokenizer
+	corpus Corpus
+	opt    Options
+	work   string
+	eos    int32
+
+	data    data
+	plan    Plan
+	result  Result
+	engine  *engine
+	log     *lossLog
+	train   *sequences
+	heldout *sequences
+	saved   int // step of the checkpoint
+}
+
+func (r *run) run(ctx context.Context) (Result, error) {
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	if r.corpus.Key != "" {
+		if done, ok := r.done(dataKey(r.corpus, r.tok, r.eos, r.draw())); ok {
+			return done, os.RemoveAll(r.work)
+		}
+	}
+	if err := os.MkdirAll(r.work, 0o755); err != nil {
+		return Result{}, err
+	}
+	var err error
+	if r.data, err = prepare(ctx, r.work, r.corpus, r.tok, r.eos, r.draw()); err != nil {
+		return Result{}, err
+	}
+	if done, ok := r.done(r.data.identity()); ok {
+		return done, os.RemoveAll(r.work)
+	}
+	if err := r.open(); err != nil {
+		return Result{}, err
+	}
+	defer r.close()
+	done, err := r.start()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := r.steps(ctx, done); err != nil {
+		return Result{}, err
+	}
+	return r.result, r.publish()
+}
+
+// draw says what to take from the corpus.
+func (r *run) draw() draw {
+	length := int64(r.opt.SequenceLength)
+	d := draw{
+		seed: r.opt.Seed, budget: noBudget, heldoutFraction: r.opt.HeldoutFraction,
+		heldoutMin: heldoutLeast * length, heldoutMax: heldoutMost * length,
+	}
+	if r.opt.Tokens > 0 {
+		d.budget = r.opt.Tokens
+	}
+	return d
+}
+
+// identity names the tokens: by the corpus's key, else by their digests.
+func (d data) identity() string {
+	if d.Key != "" {
+		return d.Key
+	}
+	return d.Train + d.Heldout
+}
+
+// key names all that decides the bytes of the outcome.
+func (r *run) key(data string) string {
+	opt := r.opt
+	opt.Output, opt.Events, opt.CheckpointEvery = "", Events{}, 0
+	return keyOf("train-1", r.be.Name, r.result.From, r.result.Tokenizer, data, opt)
+}
+
+// done returns the result of a folder that this run has nothing to add to.
+func (r *run) done(data string) (Result, bool) {
+	var found Result
+	text, err := os.ReadFile(filepath.Join(r.opt.Output, ResultFile))
+	if err != nil || json.Unmarshal(text, &found) != nil || found.Key != r.key(data) {
+		return Result{}, false
+	}
+	found.Reused = true
+	return found, true
+}
+
+// open settles the plan and opens token files and graphs.
+func (r *run) open() (err error) {
+	// An older result no longer describes what the folder will hold.
+	if err := os.Remove(filepath.Join(r.opt.Output, ResultFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	r.result.Key, r.result.Counts = r.key(r.data.identity()), r.data.Counts
+	if r.opt.Events.Corpus != nil {
+		r.opt.Events.Corpus(r.data.Counts)
+	}
+	if r.train, err = openSequences(filepath.Join(r.work, trainFile), r.data.Width, r.opt.SequenceLength); err != nil {
+		return err
+	}
+	if r.heldout, err = openSequences(filepath.Join(r.work, heldoutFile), r.data.Width, r.opt.SequenceLength); err != nil {
+		return err
+	}
+	r.heldout.count = min(r.heldout.count, heldoutMost)
+	if r.plan, err = newPlan(r.opt, r.train.count, r.heldout.count, r.data.Counts.TrainTokens); err != nil {
+		return err
+	}
+	r.result.Plan, r.result.Tokens = r.plan, r.plan.Tokens(r.plan.Steps)
+	if r.opt.HeldoutFraction > 0 && r.heldout.count == 0 {
+		r.notice("the corpus is too small to hold out a sequence: there will be no held-out loss")
+	}
+	if r.plan.Epochs > 1 && r.opt.Tokens > 0 {
+		r.notice(fmt.Sprintf("the corpus has fewer tokens than the budget of %d: it is repeated %.1f times", r.opt.Tokens, r.plan.Epochs))
+	}
+	r.engine, err = newEngine(r.be, r.init.Config, r.opt, r.plan)
+	return err
+}
+
+func (r *run) notice(text string) {
+	if r.opt.Events.Notice != nil {
+		r.opt.Events.Notice(text)
+	}
+}
+
+// close closes files; what had to be durable is synced where it matters.
+func (r *run) close() {
+	for _, s := range []*sequences{r.train, r.heldout} {
+		if s != nil {
+			s.close()
+		}
+	}
+	if r.log != nil {
+		r.log.close()
+	}
+}
+
+// start loads the checkpoint, or the weights to start from, and returns the
+// steps done.
+func (r *run) start() (int, error) {
+	var sizes []int
+	for _, spec := range r.engine.specs {
+		sizes = append(sizes, spec.Size())
+	}
+	path, logPath := filepath.Join(r.work, checkpointFile), filepath.Join(r.opt.Output, LogFile)
+	head, values, err := readCheckpoint(path, r.result.Key, sizes)
+	if err == nil {
+		r.log, err = openLog(logPath, head.LogSize)
+	}
+	if errors.Is(err, errNoCheckpoint) {
+		if _, missing := os.Stat(path); missing == nil {
+			r.notice("training starts anew: " + err.Error())
+		}
+		return 0, r.startAnew(logPath)
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.engine.setState(values[0], values[1], values[2])
+	if err := r.recall(logPath); err != nil {
+		return 0, err
+	}
+	r.saved = head.Step
+	r.started(head.Step)
+	return head.Step, nil
+}
+
+// startAnew begins at step 0 with the held-out loss of the start weights.
+func (r *run) startAnew(logPath string) (err error) {
+	if r.log, err = openLog(logPath, 0); err != nil {
+		return err
+	}
+	var params [][]float32
+	for _, p := range r.init.Params {
+		params = append(params, p.Data)
+	}
+	r.engine.setState(params, nil, nil)
+	r.started(0)
+	return r.evaluate(0)
+}
+
+func (r *run) started(done int) {
+	if r.opt.Events.Start != nil {
+		r.opt.Events.Start(r.plan, done)
+	}
+}
+
+// recall takes from the log what the result needs of the steps done.
+func (r *run) recall(logPath string) error {
+	steps, evals, err := ReadLog(logPath)
+	if err != nil {
+		return err
+	}
+	if len(evals) > 0 {
+		r.result.HeldoutFrom, r.result.Heldout = &evals[0].HeldoutLoss, &evals[len(evals)-1].HeldoutLoss
+	}
+	if len(steps) > 0 {
+		r.result.LastLoss = steps[len(steps)-1].Loss
+	}
+	return nil
+}
+
+// steps trains from the step after done to the last.
+func (r *run) steps(ctx context.Context, done int) error {
+	tokens := make([]int32, r.plan.BatchSize*r.plan.SequenceLength)
+	for step := done + 1; step <= r.plan.Steps; step++ {
+		if ctx.Err() != nil {
+			if err := r.checkpoint(step - 1); err != nil {
+				return err
+			}
+			return fmt.Errorf("stopped after step %d of %d, run again to go on: %w", step-1, r.plan.Steps, ctx.Err())
+		}
+		if err := r.batch(step, tokens); err != nil {
+			return err
+		}
+		if err := r.step(step, tokens); err != nil {
+			return err
+		}
+		if step == r.plan.Steps || r.plan.EvalEvery > 0 && step%r.plan.EvalEvery == 0 {
+			if err := r.evaluate(step); err != nil {
+				return err
+			}
+		}
+		if step%r.plan.CheckpointEvery == 0 && step < r.plan.Steps {
+			if err := r.checkpoint(step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// batch fills tokens with the sequences of a step.
+func (r *run) batch(step int, tokens []int32) error {
+	epoch, first := (step-1)/r.plan.StepsPerEpoch, (step-1)%r.plan.StepsPerEpoch*r.plan.BatchSize
+	order := newPermutation(uint64(r.plan.Sequences), r.opt.Seed, uint64(epoch))
+	length := r.plan.SequenceLength
+	for i := range r.plan.BatchSize {
+		if err := r.train.read(int64(order.at(uint64(first+i))), tokens[i*length:(i+1)*length]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step takes one step and logs it.
+func (r *run) step(step int, tokens []int32) error {
+	line := Step{Step: step, Tokens: r.plan.Tokens(step), LR: r.plan.schedule(r.opt.LearningRate).At(step)}
+	var err error
+	if line.Loss, line.ZLoss, line.GradNorm, err = r.engine.step(step, line.LR, tokens); err != nil {
+		return err
+	}
+	if sum := float64(line.Loss) + float64(line.ZLoss) + float64(line.GradNorm); math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return fmt.Errorf("training diverged at step %d: loss %v, gradient norm %v; lower the learning rate (%v) or lengthen the warm-up (%d steps)",
+			step, line.Loss, line.GradNorm, r.opt.LearningRate, r.plan.WarmupSteps)
+	}
+	r.result.LastLoss = line.Loss
+	if r.opt.Events.Step != nil {
+		r.opt.Events.Step(line)
+	}
+	return r.log.append(line)
+}
+
+// evaluate logs the held-out loss, if there is anything held out.
+func (r *run) evaluate(step int) error {
+	if r.heldout.count == 0 {
+		return nil
+	}
+	rows, length := r.plan.MicroBatch, r.plan.SequenceLength
+	tokens := make([]int32, rows*length)
+	var sum float64
+	for at := int64(0); at < r.heldout.count; at += int64(rows) {
+		real := int(min(int64(rows), r.heldout.count-at)) // the rest of the last batch repeats and is not counted
+		for i := range real {
+			if err := r.heldout.read(at+int64(i), tokens[i*length:(i+1)*length]); err != nil {
+				return err
+			}
+		}
+		losses, err := r.engine.losses(tokens)
+		if err != nil {
+			return err
+		}
+		for _, loss := range losses[:real] {
+			sum += float64(loss)
+		}
+	}
+	line := Eval{Step: step, Tokens: r.plan.Tokens(step), HeldoutLoss: sum / float64(r.heldout.count)}
+	if math.IsNaN(line.HeldoutLoss) || math.IsInf(line.HeldoutLoss, 0) {
+		return fmt.Errorf("held-out loss after step %d is %v", step, line.HeldoutLoss)
+	}
+	if step == 0 {
+		r.result.HeldoutFrom = &line.HeldoutLoss
+	}
+	r.result.Heldout = &line.HeldoutLoss
+	if r.opt.Events.Eval != nil {
+		r.opt.Events.Eval(line)
+	}
+	return r.log.append(line)
+}
+
+// checkpoint makes the state after a step durable, log first.
+func (r *run) checkpoint(step int) error {
+	if step == r.saved { // 0 included: the start needs none
+		return nil
+	}
+	if err := r.log.sync(); err != nil {
+		return err
+	}
+	head := checkpointHead{Key: r.result.Key, Step: step, LogSize: r.log.size, Values: r.engine.values()}
+	if err := writeCheckpoint(filepath.Join(r.work, checkpointFile), head, r.engine); err != nil {
+		return err
+	}
+	r.saved = step
+	if r.opt.Events.Checkpoint != nil {
+		r.opt.Events.Checkpoint(step)
+	}
+	return nil
+}
+
+// publish writes the model folder, then the result that makes it complete, and
+// removes the working files.
+func (r *run) publish() error {
+	params, err := r.engine.weights()
+	if err != nil {
+		return err
+	}
+	model := &lm.Model{Config: r.init.Config, Params: params}
+	if err := model.Save(r.opt.Output, r.tok.JSON()); err != nil {
+		return err
+	}
+	r.result.Model = model.Digest()
+	if err := r.log.sync(); err != nil {
+		return err
+	}
+	err = writeAtomic(filepath.Join(r.opt.Output, ResultFile), func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r.result)
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", ResultFile, err)
+	}
+	return os.RemoveAll(r.work)
+}
