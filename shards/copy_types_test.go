@@ -45,10 +45,12 @@ type memObject struct{ *bytes.Reader }
 
 func (memObject) Close() error { return nil }
 
+func bytesObject(b []byte) Object { return memObject{bytes.NewReader(b)} }
+
 // openBytes opens a file's bytes as a shard.
 func openBytes(b []byte, f Format) (*Shard, error) {
 	in := Input{Shard: "test", Format: f, Size: int64(len(b))}
-	obj := memObject{bytes.NewReader(b)}
+	obj := bytesObject(b)
 	reader, err := openFormat(in, obj)
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func rowLine(row parquet.Row) string {
 
 func footerOf(t *testing.T, b []byte) *parquetFooter {
 	t.Helper()
-	f, err := readFooter(memObject{bytes.NewReader(b)})
+	f, err := readFooter(bytesObject(b))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// windowRows bounds a window of narrow rows.
-	windowRows = 16 << 10
 	// readBuffers is the memory for reads from a file, of all columns together.
 	readBuffers = 8 << 20
 	// valueRun is how many values are handed from a reader to a writer at once.
@@ -51,7 +49,7 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err := target.rows.end(); err != nil {
 		return err
 	}
-	return out.finish()
+	return guard(out.finish)
 }
 
 // reopenNarrow opens a file that openParquet accepted with smaller reads: all
@@ -187,12 +185,12 @@ type groupCopy struct {
 }
 
 func (c *groupCopy) run(ctx context.Context, rows *rowDecisions) error {
-	window := c.window()
+	perRow := c.rawPerRow()
 	for left := c.meta.NumRows; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(window, left)
+		n := min(c.out.windowRows(perRow), left)
 		keep, scores, err := rows.take(int(n))
 		if err != nil {
 			return err
@@ -211,14 +209,14 @@ func (c *groupCopy) run(ctx context.Context, rows *rowDecisions) error {
 	return nil
 }
 
-// window is the number of rows of one window.
-func (c *groupCopy) window() int64 {
+// rawPerRow is the raw size of a row, by the footer: less than its values where
+// a dictionary holds them.
+func (c *groupCopy) rawPerRow() int64 {
 	var raw int64
 	for i := range c.meta.Columns {
 		raw += max(0, c.meta.Columns[i].MetaData.TotalUncompressedSize)
 	}
-	perRow := raw/max(1, c.meta.NumRows) + 1
-	return min(max(1, c.out.window()/perRow), windowRows)
+	return raw / max(1, c.meta.NumRows)
 }
 
 // open starts to read every column, once its page headers are sound.
@@ -227,7 +225,7 @@ func (c *groupCopy) open() error {
 		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
 		}
-		c.columns = append(c.columns, &columnReader{pages: chunk.Pages()})
+		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: chunk.Pages()})
 	}
 	return nil
 }
@@ -290,6 +288,7 @@ func (c *groupCopy) close() {
 
 // columnReader reads the values of a column chunk as whole rows.
 type columnReader struct {
+	leaf   *leafColumn
 	pages  parquet.Pages
 	page   parquet.Page
 	values parquet.ValueReader
@@ -362,7 +361,7 @@ func (c *columnReader) fill(begin *int, emit func([]parquet.Value) error) error 
 				return fmt.Errorf("decode values: %w", err)
 			}
 			if n > 0 {
-				continue
+				return c.checkLevels()
 			}
 		}
 		if err := c.letGo(begin, emit); err != nil {
@@ -377,6 +376,19 @@ func (c *columnReader) fill(begin *int, emit func([]parquet.Value) error) error 
 			return fmt.Errorf("read page: %w", err)
 		}
 		c.page, c.values = page, page.Values()
+	}
+	return nil
+}
+
+// checkLevels checks the values that were just read: the decoder lets levels
+// pass that the schema does not have.
+func (c *columnReader) checkLevels() error {
+	for i := range c.buf[:c.n] {
+		v := &c.buf[i]
+		rep, def := v.RepetitionLevel(), v.DefinitionLevel()
+		if rep > c.leaf.maxRep || def > c.leaf.maxDef || v.IsNull() != (def < c.leaf.maxDef) {
+			return fmt.Errorf("%w: a value at repetition level %d of %d, definition level %d of %d", ErrCorrupt, rep, c.leaf.maxRep, def, c.leaf.maxDef)
+		}
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ const (
 	// dictionaryPageBytes is the raw size at which a page of dictionary indexes
 	// ends, full or not.
 	dictionaryPageBytes = 4 << 20
-	// windowBytes bounds a window, see rowWriter.window.
-	windowBytes = 4 << 20
+	// windowBytes and maxWindowRows bound a window, see rowWriter.window.
+	windowBytes   = 4 << 20
+	maxWindowRows = 16 << 10
 	// writeBytes is the raw size of the rows that go to a page at once.
 	writeBytes = 64 << 10
 )
@@ -33,17 +34,18 @@ const (
 // and an open page per column. Nothing is written before the first row group
 // is complete.
 type rowWriter struct {
-	out    *tailWriter
-	file   *parquet.Writer
-	group  *parquet.ConcurrentRowGroupWriter
-	schema fileSchema
-	leaves []*leafColumn
-	meta   []format.KeyValue
-	limit  int64   // raw bytes at which a row group ends
-	raw    int64   // raw bytes of the values in the current row group
-	paged  []int64 // by column: raw bytes since a page was last ended for its dictionary's sake
-	rows   int64   // rows in the current row group
-	total  int64   // rows in all
+	out      *tailWriter
+	file     *parquet.Writer
+	group    *parquet.ConcurrentRowGroupWriter
+	schema   fileSchema
+	leaves   []*leafColumn
+	meta     []format.KeyValue
+	limit    int64   // raw bytes at which a row group ends
+	raw      int64   // raw bytes of the values in the current row group
+	paged    []int64 // by column: raw bytes since a page was last ended for its dictionary's sake
+	rows     int64   // rows in the current row group
+	total    int64   // rows in all
+	totalRaw int64   // raw bytes in all
 }
 
 // newRowWriter begins a file with the given schema and key-value metadata.
@@ -109,6 +111,7 @@ func (w *rowWriter) writeRun(column int, values []parquet.Value, size int64) err
 	writer := w.group.ColumnWriters()[column]
 	_, err := writer.WriteRowValues(values)
 	w.raw += size
+	w.totalRaw += size
 	// A page of dictionary indexes is small, but the dictionary that it needs
 	// may not be: the writer looks at its size when a page ends.
 	if w.paged[column] += size; w.paged[column] >= dictionaryPageBytes && err == nil {
@@ -143,6 +146,15 @@ func rawSize(v *parquet.Value) int64 {
 // window is the raw size of the rows that are collected, or copied column by
 // column, before the next rows are begun.
 func (w *rowWriter) window() int64 { return min(windowBytes, w.limit) }
+
+// windowRows is the number of rows of a window, when perRow bytes are expected
+// of each: but no less than what rows had so far.
+func (w *rowWriter) windowRows(perRow int64) int64 {
+	if w.total > 0 {
+		perRow = max(perRow, w.totalRaw/w.total)
+	}
+	return min(max(1, w.window()/max(1, perRow)), maxWindowRows)
+}
 
 // endRows says that every column got n more rows. It is where a row group may end.
 func (w *rowWriter) endRows(n int64) error {
