@@ -244,25 +244,41 @@ func TestCloseEndsOpenTasks(t *testing.T) {
 	}
 }
 
-// A window made narrower wraps what was drawn; the next drawing still starts
-// where the first line does.
+// A window made narrower wraps what was drawn, and still nothing of it stays.
 func TestTerminalShrinks(t *testing.T) {
-	var out bytes.Buffer
-	c := newClock()
-	width, yes := 100, true
-	d := New(&out, Options{Terminal: &yes, Now: c.now, Width: func() int { return width }})
+	screen, c := newScreen(100), newClock()
+	yes := true
+	d := New(screen, Options{Terminal: &yes, Now: c.now, Width: func() int { return screen.width }})
+	d.Start("read", "rows", -1)
 	task := d.Start("score", "rows", 1000)
 	c.advance(time.Second)
 	task.Add(10)
-	columns := d.drawn[0]
-	width = 30
-	out.Reset()
+	screen.narrow(30)
+	if rows := len(screen.lines); rows != 4 {
+		t.Fatalf("expected one line of one row and one of three:\n%s", screen.text())
+	}
 	c.advance(time.Second)
 	task.Add(10)
-	if want := fmt.Sprintf("\r\x1b[%dA", (columns-1)/30); !strings.HasPrefix(out.String(), want) {
-		t.Errorf("drew %q after %d columns became rows of 30, want prefix %q", out.String(), columns, want)
+	want := "read  0 rows  2.0 s\nscore    2%  1m 38s left"
+	if diff := cmp.Diff(want, screen.text()); diff != "" {
+		t.Error(diff)
 	}
-	task.Done()
+	d.Close()
+}
+
+func TestShorterNoteLeavesNothing(t *testing.T) {
+	screen, c := newScreen(80), newClock()
+	d := onTerminal(screen, c, 80)
+	task := d.Start("score", "rows", -1)
+	d.Start("below", "rows", -1)
+	for _, note := range []string{"a long note", "short", ""} {
+		c.advance(time.Second)
+		task.Note(note)
+		if want := strings.TrimRight(fmt.Sprintf("score  0 rows  %d.0 s         %s", c.at.Second()-5, note), " "); strings.Split(screen.text(), "\n")[0] != want {
+			t.Errorf("got %q, want %q first", screen.text(), want)
+		}
+	}
+	d.Close()
 }
 
 func TestBackground(t *testing.T) {

@@ -93,3 +93,16 @@ func (s *screen) text() string {
 	}
 	return strings.TrimRight(strings.Join(out, "\n"), "\n")
 }
+
+// narrow makes the window narrower: lines wrap, the cursor stays with its text.
+func (s *screen) narrow(width int) {
+	var lines [][]string
+	for _, line := range s.lines {
+		for len(line) > width {
+			lines, line = append(lines, line[:width:width]), line[width:]
+		}
+		lines = append(lines, line)
+	}
+	s.lines, s.width = lines, width
+	s.row, s.col = len(lines)-1, len(lines[len(lines)-1])
+}
