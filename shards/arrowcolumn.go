@@ -20,6 +20,7 @@ func appendRecord(build *batchBuilder, record arrow.Record, cols Columns, at int
 	if err != nil {
 		return 0, err
 	}
+	build.begin()
 	n := 0
 	for ; at+n < int(record.NumRows()) && !build.full(); n++ {
 		if v, ok := text(at + n); ok {
@@ -118,9 +119,9 @@ func arrowColumns(fields []arrow.Field, prefix string) []string {
 func arrowBytes(column arrow.Array, label bool) arrowValues {
 	switch c := column.(type) {
 	case *array.String:
-		return unlessNull(c, func(i int) []byte { return []byte(c.Value(i)) })
+		return unlessNull(c, stringBytes(c, c.ValueOffset))
 	case *array.LargeString:
-		return unlessNull(c, func(i int) []byte { return []byte(c.Value(i)) })
+		return unlessNull(c, stringBytes(c, func(i int) int { return int(c.ValueOffset64(i)) }))
 	case *array.Binary:
 		return unlessNull(c, c.Value)
 	case *array.LargeBinary:
@@ -145,6 +146,15 @@ func arrowBytes(column arrow.Array, label bool) arrowValues {
 		return nil
 	}
 	return arrowIntegers(column)
+}
+
+// stringBytes returns the values of a string column without copying each.
+func stringBytes(column arrow.Array, offset func(i int) int) func(i int) []byte {
+	var data []byte
+	if buffer := column.Data().Buffers()[2]; buffer != nil {
+		data = buffer.Bytes()
+	}
+	return func(i int) []byte { return data[offset(i):offset(i+1)] }
 }
 
 // arrowIntegers returns the decimal form of an integer column, nil for others.

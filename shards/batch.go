@@ -14,6 +14,7 @@ import (
 type batchBuilder struct {
 	text       *array.BinaryBuilder
 	id, domain *array.StringBuilder
+	last       int // bytes of text in the last record
 }
 
 func newBatchBuilder(mem memory.Allocator) *batchBuilder {
@@ -42,12 +43,18 @@ func (b *batchBuilder) full() bool {
 
 // record returns the rows appended since the last call. The caller owns it.
 func (b *batchBuilder) record() arrow.Record {
+	b.last = b.text.DataLen()
 	columns := []arrow.Array{b.text.NewArray(), b.id.NewArray(), b.domain.NewArray()}
 	record := array.NewRecord(pipeline.TextSchema, columns, int64(columns[0].Len()))
 	for _, c := range columns {
 		c.Release()
 	}
 	return record
+}
+
+// begin makes room for a batch like the last one, which saves growing to it.
+func (b *batchBuilder) begin() {
+	b.text.ReserveData(min(b.last, batchBytes))
 }
 
 func (b *batchBuilder) release() {

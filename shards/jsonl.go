@@ -83,6 +83,7 @@ func newJSONPlan(cols Columns) *jsonPlan {
 
 // fill adds rows until the batch is full; done says that the file ended.
 func (p *jsonPlan) fill(ctx context.Context, lines *lineReader, build *batchBuilder) (done bool, err error) {
+	build.begin()
 	for !build.full() {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)

@@ -140,7 +140,7 @@ type cursor struct {
 	pages  *parquet.FilePages
 	page   parquet.Page
 	values parquet.ValueReader
-	buffer [128]parquet.Value
+	buffer [256]parquet.Value
 	ready  []parquet.Value // part of buffer not yet handed out
 }
 
@@ -159,14 +159,37 @@ func (c *cursor) next() (parquet.Value, error) {
 // peek returns the next row's value without passing over it.
 func (c *cursor) peek() (parquet.Value, error) {
 	if len(c.ready) == 0 {
-		if err := guard(c.fill); err != nil {
-			if err == io.EOF {
-				err = fmt.Errorf("%w: fewer values than rows", ErrCorrupt)
-			}
-			return parquet.Value{}, fmt.Errorf("column %s: %w", c.leaf.name, err)
+		if err := c.more(); err != nil {
+			return parquet.Value{}, err
 		}
 	}
 	return c.ready[0], nil
+}
+
+// some returns the values of one or more of the next limit rows, valid until
+// the next call.
+func (c *cursor) some(limit int64) ([]parquet.Value, error) {
+	if len(c.ready) == 0 {
+		if err := c.more(); err != nil {
+			return nil, err
+		}
+	}
+	n := min(limit, int64(len(c.ready)))
+	vs := c.ready[:n]
+	c.ready = c.ready[n:]
+	return vs, nil
+}
+
+// more makes ready at least one value; that there is none is an error.
+func (c *cursor) more() error {
+	err := guard(c.fill)
+	if err == io.EOF {
+		err = fmt.Errorf("%w: fewer values than rows", ErrCorrupt)
+	}
+	if err != nil {
+		return fmt.Errorf("column %s: %w", c.leaf.name, err)
+	}
+	return nil
 }
 
 // advance passes over the value that peek returned.

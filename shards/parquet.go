@@ -116,6 +116,7 @@ func (r *parquetReader) groupBatches(ctx context.Context, mem memory.Allocator, 
 				yield(pipeline.Batch{}, context.Cause(ctx))
 				return
 			}
+			build.begin()
 			n, err := fillBatch(build, cursors, r.rows[group]-row)
 			if err != nil {
 				yield(pipeline.Batch{}, err)

@@ -31,19 +31,39 @@ func decisionColumns() []tableColumn[pipeline.Decisions] {
 			func(d *decisions, _ int) parquet.Value { return parquet.ByteArrayValue([]byte(d.Shard)) }, nil},
 		{ColumnRow, parquet.Int64,
 			func(d *decisions, i int) parquet.Value { return parquet.Int64Value(d.Row[i]) },
-			func(d *decisions, v parquet.Value) { d.Row = append(d.Row, v.Int64()) }},
+			func(d *decisions, vs []parquet.Value) {
+				for _, v := range vs {
+					d.Row = append(d.Row, v.Int64())
+				}
+			}},
 		{ColumnSeq, parquet.Int32,
 			func(d *decisions, i int) parquet.Value { return parquet.Int32Value(d.Seq[i]) },
-			func(d *decisions, v parquet.Value) { d.Seq = append(d.Seq, v.Int32()) }},
+			func(d *decisions, vs []parquet.Value) {
+				for _, v := range vs {
+					d.Seq = append(d.Seq, v.Int32())
+				}
+			}},
 		{ColumnKeep, parquet.Boolean,
 			func(d *decisions, i int) parquet.Value { return parquet.BooleanValue(d.Keep[i]) },
-			func(d *decisions, v parquet.Value) { d.Keep = append(d.Keep, v.Boolean()) }},
+			func(d *decisions, vs []parquet.Value) {
+				for _, v := range vs {
+					d.Keep = append(d.Keep, v.Boolean())
+				}
+			}},
 		{ColumnReason, parquet.ByteArray,
 			func(d *decisions, i int) parquet.Value { return stringValue(d.Reason[i]) },
-			func(d *decisions, v parquet.Value) { d.Reason = append(d.Reason, pipeline.Reason(reasons.string(v))) }},
+			func(d *decisions, vs []parquet.Value) {
+				for _, v := range vs {
+					d.Reason = append(d.Reason, pipeline.Reason(reasons.string(v)))
+				}
+			}},
 		{ColumnColor, parquet.Float,
 			func(d *decisions, i int) parquet.Value { return floatValue(d.Score[i]) },
-			func(d *decisions, v parquet.Value) { d.Score = append(d.Score, floatOf(v)) }},
+			func(d *decisions, vs []parquet.Value) {
+				for _, v := range vs {
+					d.Score = append(d.Score, floatOf(v))
+				}
+			}},
 	}
 }
 

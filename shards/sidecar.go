@@ -50,31 +50,67 @@ func scoreColumns() []tableColumn[pipeline.Scores] {
 			func(s *scores, _ int) parquet.Value { return parquet.ByteArrayValue([]byte(s.Shard)) }, nil},
 		{ColumnRow, parquet.Int64,
 			func(s *scores, i int) parquet.Value { return parquet.Int64Value(s.Row[i]) },
-			func(s *scores, v parquet.Value) { s.Row = append(s.Row, v.Int64()) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Row = append(s.Row, v.Int64())
+				}
+			}},
 		{ColumnSeq, parquet.Int32,
 			func(s *scores, i int) parquet.Value { return parquet.Int32Value(s.Seq[i]) },
-			func(s *scores, v parquet.Value) { s.Seq = append(s.Seq, v.Int32()) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Seq = append(s.Seq, v.Int32())
+				}
+			}},
 		{ColumnID, parquet.ByteArray,
 			func(s *scores, i int) parquet.Value { return stringValue(s.ID[i]) },
-			func(s *scores, v parquet.Value) { s.ID = append(s.ID, string(v.ByteArray())) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.ID = append(s.ID, string(v.ByteArray()))
+				}
+			}},
 		{ColumnDomain, parquet.ByteArray,
 			func(s *scores, i int) parquet.Value { return stringValue(s.Domain[i]) },
-			func(s *scores, v parquet.Value) { s.Domain = append(s.Domain, domains.string(v)) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Domain = append(s.Domain, domains.string(v))
+				}
+			}},
 		{ColumnTokenCount, parquet.Int32,
 			func(s *scores, i int) parquet.Value { return parquet.Int32Value(s.TokenCount[i]) },
-			func(s *scores, v parquet.Value) { s.TokenCount = append(s.TokenCount, v.Int32()) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.TokenCount = append(s.TokenCount, v.Int32())
+				}
+			}},
 		{ColumnPrior, parquet.Float,
 			func(s *scores, i int) parquet.Value { return floatValue(s.Prior[i]) },
-			func(s *scores, v parquet.Value) { s.Prior = append(s.Prior, floatOf(v)) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Prior = append(s.Prior, floatOf(v))
+				}
+			}},
 		{ColumnConditional, parquet.Float,
 			func(s *scores, i int) parquet.Value { return floatValue(s.Conditional[i]) },
-			func(s *scores, v parquet.Value) { s.Conditional = append(s.Conditional, floatOf(v)) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Conditional = append(s.Conditional, floatOf(v))
+				}
+			}},
 		{ColumnColor, parquet.Float,
 			func(s *scores, i int) parquet.Value { return floatValue(s.Color[i]) },
-			func(s *scores, v parquet.Value) { s.Color = append(s.Color, floatOf(v)) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Color = append(s.Color, floatOf(v))
+				}
+			}},
 		{ColumnReason, parquet.ByteArray,
 			func(s *scores, i int) parquet.Value { return stringValue(s.Reason[i]) },
-			func(s *scores, v parquet.Value) { s.Reason = append(s.Reason, pipeline.Reason(reasons.string(v))) }},
+			func(s *scores, vs []parquet.Value) {
+				for _, v := range vs {
+					s.Reason = append(s.Reason, pipeline.Reason(reasons.string(v)))
+				}
+			}},
 	}
 }
 

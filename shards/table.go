@@ -28,7 +28,7 @@ type tableColumn[T any] struct {
 	name string
 	kind parquet.Kind
 	put  func(t *T, i int) parquet.Value // the value of row i; null where it has none
-	take func(t *T, v parquet.Value)     // appends the value, which is valid during the call only
+	take func(t *T, vs []parquet.Value)  // appends values, which are valid during the call only
 }
 
 // tableWriter writes rows as zstd Parquet in fixed row groups.
@@ -229,32 +229,45 @@ func readTableGroup[T any](ctx context.Context, r *parquetReader, group int, lea
 	}
 }
 
-// fillTable takes up to limit rows of one shard and returns how many.
+// fillTable takes up to limit rows of one shard, at least one, and returns how
+// many.
 func fillTable[T any](t *T, cursors []*cursor, columns []tableColumn[T], limit int64, chunk tableChunk[T]) (int64, error) {
-	shard, n := "", int64(0)
-	for ; n < limit; n++ {
-		v, err := cursors[0].peek()
-		if err != nil {
-			return 0, err
-		}
-		name := v.ByteArray()
-		if n == 0 {
-			shard = string(name)
-			chunk.shard(t, shard)
-		}
-		if string(name) != shard {
-			break
-		}
-		cursors[0].advance()
+	n, err := fillShard(t, cursors[0], limit, chunk)
+	if err != nil {
+		return 0, err
 	}
-	for i := 1; i < len(cursors); i++ {
-		for range n {
-			v, err := cursors[i].next()
+	for i, c := range cursors[1:] {
+		for left := n; left > 0; {
+			vs, err := c.some(left)
 			if err != nil {
 				return 0, err
 			}
-			columns[i].take(t, v)
+			columns[1+i].take(t, vs)
+			left -= int64(len(vs))
 		}
+	}
+	return n, nil
+}
+
+// fillShard sets the shard of t and returns how many of the next rows, at most
+// limit, are of it.
+func fillShard[T any](t *T, c *cursor, limit int64, chunk tableChunk[T]) (int64, error) {
+	v, err := c.peek()
+	if err != nil {
+		return 0, err
+	}
+	shard := string(v.ByteArray())
+	chunk.shard(t, shard)
+	n := int64(0)
+	for ; n < limit; n++ {
+		v, err := c.peek()
+		if err != nil {
+			return 0, err
+		}
+		if string(v.ByteArray()) != shard {
+			break
+		}
+		c.advance()
 	}
 	return n, nil
 }
