@@ -32,6 +32,8 @@ type Options struct {
 	// to at most this many. It ends at the first row that does not fit; no
 	// shorter row of lower score fills the gap.
 	KeepTokens int64
+	// KeepNothing is a budget of zero, which the other three cannot say.
+	KeepNothing bool
 
 	Seed uint64 // of Random; other methods ignore it
 }
@@ -46,7 +48,7 @@ func (o Options) Validate() error {
 		fault("unknown method %q: use %s, %s, %s or %s", o.Method, Color, Conditional, Perplexity, Random)
 	}
 	budgets := 0
-	for _, set := range []bool{o.KeepFraction != 0, o.KeepRows != 0, o.KeepTokens != 0} {
+	for _, set := range []bool{o.KeepFraction != 0, o.KeepRows != 0, o.KeepTokens != 0, o.KeepNothing} {
 		if set {
 			budgets++
 		}
