@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/scoring/lm"
+	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/local"
+)
+
+const inspectHelp = `Say what is in a shard, in an output folder or in a model folder: format, rows, row groups, columns
+and types of a shard; stage, counts and provenance of an output; shape and size of a model.`
+
+func newInspectCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "inspect PATH...",
+		Short:   "what is in a shard, output folder or model",
+		Long:    inspectHelp,
+		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("name a shard, an output folder or a model folder")
+			}
+			var all []any
+			for _, arg := range args {
+				found, err := inspect(cmd.Context(), arg)
+				if err != nil {
+					return err
+				}
+				all = append(all, found...)
+			}
+			if a.json {
+				return a.printJSON(all)
+			}
+			for i, found := range all {
+				if i > 0 {
+					fmt.Fprintln(a.stdout)
+				}
+				found.(interface{ print(*app) }).print(a)
+			}
+			return nil
+		},
+	}
+}
+
+// inspect looks at one argument: an output folder, a model folder or shards.
+func inspect(ctx context.Context, arg string) ([]any, error) {
+	manifest, err := shards.ReadManifest(ctx, local.New(arg), manifestName)
+	switch {
+	case err == nil && manifest.Stage != "train":
+		return []any{inspectedOutput{arg, manifest}}, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if fileExists(filepath.Join(arg, "config.json")) {
+		model, err := lm.Load(arg)
+		if err != nil {
+			return nil, err
+		}
+		return []any{newInspectedModel(arg, model, manifest)}, nil
+	}
+	inputs, err := listInputs(ctx, []string{arg})
+	if err != nil {
+		return nil, err
+	}
+	var all []any
+	for _, in := range inputs {
+		found, err := inspectShard(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found)
+	}
+	return all, nil
+}
+
+// inspectedShard is what a reader sees of a shard.
+type inspectedShard struct {
+	URI       string          `json:"uri"`
+	Format    shards.Format   `json:"format"`
+	Size      int64           `json:"size"`
+	Rows      int64           `json:"rows"` // -1: not known before all is read
+	RowGroups int             `json:"row_groups"`
+	Columns   []shards.Column `json:"columns"`
+}
+
+func inspectShard(ctx context.Context, in shards.Input) (inspectedShard, error) {
+	shard, err := shards.Open(ctx, in)
+	if err != nil {
+		return inspectedShard{}, err
+	}
+	defer shard.Close()
+	return inspectedShard{in.URI, in.Format, in.Size, shard.NumRows(), shard.NumRowGroups(), shard.Columns()}, nil
+}
+
+func (s inspectedShard) print(a *app) {
+	rows := "rows unknown before all is read"
+	if s.Rows >= 0 {
+		rows = fmt.Sprintf("%s rows in %d row groups", progress.Count(s.Rows), s.RowGroups)
+	}
+	fmt.Fprintf(a.stdout, "%s: %s, %s bytes, %s\n", s.URI, s.Format, progress.Count(s.Size), rows)
+	var table [][]string
+	for _, c := range s.Columns {
+		table = append(table, []string{c.Name, c.Type})
+	}
+	if len(table) > 0 {
+		progress.Table(a.stdout, []string{"column", "type"}, table, []bool{false, false})
+	}
+}
+
+// inspectedOutput is the manifest of a stage.
+type inspectedOutput struct {
+	Folder   string           `json:"folder"`
+	Manifest *shards.Manifest `json:"manifest"`
+}
+
+func (o inspectedOutput) print(a *app) {
+	m := o.Manifest
+	fmt.Fprintf(a.stdout, "%s: output of `curate %s` %s, %d inputs, %d units\n", o.Folder, m.Stage, m.Curate, len(m.Inputs), len(m.Units))
+	fmt.Fprintf(a.stdout, "rows in %s, kept %s", progress.Count(m.Counts.RowsIn), progress.Count(m.Counts.Kept))
+	for _, reason := range slices.Sorted(maps.Keys(m.Counts.Dropped)) {
+		fmt.Fprintf(a.stdout, ", %s %s", reason, progress.Count(m.Counts.Dropped[reason]))
+	}
+	fmt.Fprintf(a.stdout, ", quarantined %s\n", progress.Count(m.Counts.Quarantined))
+	for _, in := range failedInputs(m) {
+		fmt.Fprintf(a.stdout, "failed  %s: %s\n", in.Shard, in.Fault)
+	}
+	for _, model := range m.Models {
+		fmt.Fprintf(a.stdout, "%-11s %s\n", model.Role, model.Digest)
+	}
+	fmt.Fprintf(a.stdout, "backend     %s\noptions     %s\n", m.Backend, m.Options)
+}
+
+// inspectedModel is the shape of a model folder.
+type inspectedModel struct {
+	Folder     string           `json:"folder"`
+	Config     lm.Config        `json:"config"`
+	Parameters int64            `json:"parameters"`
+	Manifest   *shards.Manifest `json:"manifest,omitempty"` // of a model that curate trained
+}
+
+func newInspectedModel(folder string, model *lm.Model, manifest *shards.Manifest) inspectedModel {
+	found := inspectedModel{Folder: folder, Config: model.Config, Manifest: manifest}
+	found.Parameters = model.Config.NumParams()
+	return found
+}
+
+func (m inspectedModel) print(a *app) {
+	c := m.Config
+	fmt.Fprintf(a.stdout, "%s: hf_olmo, %s parameters, d_model %d, %d layers, %d heads, vocabulary %d\n",
+		m.Folder, progress.Count(m.Parameters), c.DModel, c.NumLayers, c.NumHeads, c.VocabSize)
+	if m.Manifest != nil {
+		fmt.Fprintf(a.stdout, "trained on %d inputs, backend %s, options %s\n", len(m.Manifest.Inputs), m.Manifest.Backend, m.Manifest.Options)
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/curate-data/curate/internal/progress"
+)
+
+// app is what every command shares: where output goes and how much of it.
+type app struct {
+	stdout, stderr io.Writer
+	quiet, json    bool
+	memory         string
+	progress       *progress.Display
+	log            *slog.Logger
+}
+
+const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
+every document with a small prior and a small conditional language model, keeps the best by
+CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged.`
+
+const rootExamples = `  curate run configs/demo.yaml            # the whole pipeline; a second run does nothing
+  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/*.parquet'
+  curate select --scores out/scores --output out/selection --keep-fraction 0.125
+  curate write --selection out/selection --output out/data 'pool/*.parquet'
+  curate verify out/data`
+
+const exitHelp = `
+Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
+130/143 interrupted, the same command goes on.`
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:               "curate COMMAND",
+		Short:             "select pretraining data",
+		Long:              rootHelp + "\n" + exitHelp,
+		Example:           rootExamples,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDescriptions: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q", args[0])
+			}
+			return nil
+		},
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
+	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	root.AddCommand(
+		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
+		newInspectCommand(a), newVerifyCommand(a), newVersionCommand(a),
+	)
+	return root
+}
+
+// start sets up what depends on the flags.
+func (a *app) start() error {
+	if a.memory != "" {
+		limit, err := parseBytes(a.memory)
+		if err != nil {
+			return usagef("--memory: %w", err)
+		}
+		debug.SetMemoryLimit(limit)
+	}
+	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet})
+	level := slog.LevelInfo
+	if a.quiet {
+		level = slog.LevelError
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if f, ok := a.stderr.(*os.File); ok && !term.IsTerminal(int(f.Fd())) && a.json {
+		a.log = slog.New(slog.NewJSONHandler(a.stderr, options))
+	} else {
+		a.log = slog.New(slog.NewTextHandler(a.stderr, options))
+	}
+	return nil
+}
+
+// say prints one line for people, unless --quiet.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
+// printJSON prints the result of a command under --json.
+func (a *app) printJSON(v any) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// parseBytes reads 512MiB, 2GiB, 1500000000, ...
+func parseBytes(s string) (int64, error) {
+	units := []struct {
+		suffix string
+		factor int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"", 1}}
+	for _, u := range units {
+		number, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || v <= 0 || v*float64(u.factor) > 1<<62 {
+			break
+		}
+		return int64(v * float64(u.factor)), nil
+	}
+	return 0, fmt.Errorf("%q is not a size such as 512MiB or 2GiB", s)
+}
+
+func newVersionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version and what it was built with", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			facts := versionFacts()
+			if a.json {
+				return a.printJSON(facts)
+			}
+			fmt.Fprintf(a.stdout, "curate %s (%s, %s/%s)\n", facts["version"], facts["go"], runtime.GOOS, runtime.GOARCH)
+			for _, module := range versionModules {
+				if v := facts[module]; v != "" {
+					fmt.Fprintf(a.stdout, "  %s %s\n", module, v)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// versionModules are the modules whose version decides about output bytes.
+var versionModules = []string{
+	"github.com/gomlx/gomlx", "github.com/gomlx/go-xla", "github.com/apache/arrow/go/v17",
+	"github.com/parquet-go/parquet-go",
+}
+
+func versionFacts() map[string]string {
+	facts := map[string]string{"version": version, "go": runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return facts
+	}
+	for _, dep := range info.Deps {
+		for _, module := range versionModules {
+			if dep.Path == module {
+				facts[module] = dep.Version
+			}
+		}
+	}
+	return facts
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/curate-data/curate/internal/report"
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/shards"
+)
+
+// samplesPerGroup is how many documents of each kind the report shows.
+const samplesPerGroup = 5
+
+// sampleTextBytes is how much of a document the report shows.
+const sampleTextBytes = 1200
+
+// scored is one row with its losses.
+type scored struct {
+	at                 pipeline.RowID
+	id, domain         string
+	tokens             int32
+	prior, cond, color float32
+}
+
+// extremes keeps the few rows that come first by an order, in bounded memory.
+type extremes struct {
+	compare func(a, b scored) int
+	rows    []scored
+}
+
+func (e *extremes) add(r scored) {
+	if len(e.rows) == samplesPerGroup && e.compare(r, e.rows[len(e.rows)-1]) >= 0 {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(e.rows, r, e.compare)
+	e.rows = slices.Insert(e.rows, at, r)
+	e.rows = e.rows[:min(len(e.rows), samplesPerGroup)]
+}
+
+// byScore orders by score, ties by place.
+func byScore(a, b scored) int { return cmp.Or(cmp.Compare(a.color, b.color), a.at.Compare(b.at)) }
+
+// byScoreDown orders by score, highest first.
+func byScoreDown(a, b scored) int {
+	return cmp.Or(cmp.Compare(b.color, a.color), a.at.Compare(b.at))
+}
+
+// spread is the range of a histogram of losses.
+type spread struct {
+	low, high float32
+	any       bool
+}
+
+func (s *spread) add(v float32) {
+	if !s.any {
+		s.low, s.high, s.any = v, v, true
+	}
+	s.low, s.high = min(s.low, v), max(s.high, v)
+}
+
+const lossBins = 48
+
+func (s spread) bins() []report.Bin {
+	if !s.any {
+		return nil
+	}
+	high := s.high
+	if high == s.low {
+		high++
+	}
+	bins := make([]report.Bin, lossBins)
+	width := float64(high-s.low) / lossBins
+	for i := range bins {
+		bins[i].Low, bins[i].High = float64(s.low)+width*float64(i), float64(s.low)+width*float64(i+1)
+	}
+	return bins
+}
+
+func (s spread) index(v float32) int {
+	if s.high == s.low {
+		return 0
+	}
+	return min(lossBins-1, int(float64(v-s.low)/float64(s.high-s.low)*lossBins))
+}
+
+// survey is what the report needs to know about the scores of a pool.
+type survey struct {
+	best, worst, keptLast, droppedFirst extremes
+	prior, conditional                  []report.Bin
+}
+
+// surveyScores reads the sidecars twice: rows to show and ranges, then bins.
+// cut is the lowest score that is kept.
+func surveyScores(ctx context.Context, src pipeline.ScoreSource, cut float32) (*survey, error) {
+	s := &survey{
+		best: extremes{compare: byScoreDown}, worst: extremes{compare: byScore},
+		keptLast: extremes{compare: byScore}, droppedFirst: extremes{compare: byScoreDown},
+	}
+	var prior, conditional spread
+	err := eachScored(ctx, src, func(r scored) {
+		s.best.add(r)
+		s.worst.add(r)
+		if r.color >= cut {
+			s.keptLast.add(r)
+		} else {
+			s.droppedFirst.add(r)
+		}
+		prior.add(r.prior)
+		conditional.add(r.cond)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// One range for both, so that the two histograms can be compared.
+	both := spread{min(prior.low, conditional.low), max(prior.high, conditional.high), prior.any}
+	s.prior, s.conditional = both.bins(), both.bins()
+	return s, eachScored(ctx, src, func(r scored) {
+		for _, loss := range []struct {
+			bins  []report.Bin
+			value float32
+		}{{s.prior, r.prior}, {s.conditional, r.cond}} {
+			bin := &loss.bins[both.index(loss.value)]
+			if r.color >= cut {
+				bin.Kept++
+			} else {
+				bin.Dropped++
+			}
+		}
+	})
+}
+
+// eachScored calls f for every row that has a score.
+func eachScored(ctx context.Context, src pipeline.ScoreSource, f func(scored)) error {
+	for scores, err := range src.Scores(ctx) {
+		if err != nil {
+			return err
+		}
+		for i := range scores.Row {
+			if scores.Reason[i] != "" {
+				continue
+			}
+			f(scored{
+				at: pipeline.RowID{Shard: scores.Shard, Row: scores.Row[i], Seq: scores.Seq[i]},
+				id: scores.ID[i], domain: scores.Domain[i], tokens: scores.TokenCount[i],
+				prior: scores.Prior[i], cond: scores.Conditional[i], color: scores.Color[i],
+			})
+		}
+	}
+	return nil
+}
+
+// groups fetches the texts of the rows to show.
+func (s *survey) groups(ctx context.Context, inputs []shards.Input, columns shards.Columns, cut float32) ([]report.SampleGroup, error) {
+	var rows []scored
+	border := append(slices.Clone(s.keptLast.rows[:min(3, len(s.keptLast.rows))]), s.droppedFirst.rows[:min(3, len(s.droppedFirst.rows))]...)
+	slices.SortFunc(border, byScoreDown)
+	all := []struct {
+		name string
+		rows []scored
+	}{{"best", s.best.rows}, {"borderline", border}, {"worst", s.worst.rows}}
+	for _, g := range all {
+		rows = append(rows, g.rows...)
+	}
+	texts, err := fetchTexts(ctx, inputs, columns, rows)
+	if err != nil {
+		return nil, err
+	}
+	var groups []report.SampleGroup
+	for _, g := range all {
+		group := report.SampleGroup{Name: g.name}
+		for _, r := range g.rows {
+			group.Samples = append(group.Samples, report.Sample{
+				Shard: r.at.Shard, Row: r.at.Row, ID: r.id, Domain: r.domain, Tokens: int64(r.tokens), Kept: r.color >= cut,
+				Score: r.color, Prior: r.prior, Conditional: r.cond, Text: texts[pipeline.RowID{Shard: r.at.Shard, Row: r.at.Row}],
+			})
+		}
+		groups = append(groups, group)
+	}
+	return groups, nil
+}
+
+// fetchTexts reads the beginnings of the named documents, and no row group
+// without one of them.
+func fetchTexts(ctx context.Context, inputs []shards.Input, columns shards.Columns, rows []scored) (map[pipeline.RowID]string, error) {
+	texts := map[pipeline.RowID]string{}
+	wanted := map[string][]int64{}
+	for _, r := range rows {
+		wanted[r.at.Shard] = append(wanted[r.at.Shard], r.at.Row)
+	}
+	for _, in := range inputs {
+		if len(wanted[in.Shard]) == 0 {
+			continue
+		}
+		if err := fetchShardTexts(ctx, in, columns, wanted[in.Shard], texts); err != nil {
+			return nil, fmt.Errorf("read samples: %w", err)
+		}
+	}
+	return texts, nil
+}
+
+func fetchShardTexts(ctx context.Context, in shards.Input, columns shards.Columns, rows []int64, texts map[pipeline.RowID]string) error {
+	shard, err := shards.Open(ctx, in)
+	if err != nil {
+		return err
+	}
+	defer shard.Close()
+	first := int64(0)
+	for group := range shard.NumRowGroups() {
+		end := first + shard.RowGroupRows(group)
+		single := shard.NumRows() < 0
+		if !single && !slices.ContainsFunc(rows, func(r int64) bool { return r >= first && r < end }) {
+			first = end
+			continue
+		}
+		for b, err := range shard.Batches(ctx, columns, group, group+1) {
+			if err != nil {
+				return err
+			}
+			column := b.Record.Column(0).(*array.Binary)
+			for _, row := range rows {
+				if i := row - b.FirstRow; i >= 0 && i < int64(b.NumRows()) && !column.IsNull(int(i)) {
+					text := column.Value(int(i))
+					texts[pipeline.RowID{Shard: in.Shard, Row: row}] = string(text[:min(len(text), sampleTextBytes)])
+				}
+			}
+			b.Release()
+		}
+		first = end
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/spf13/cobra"
+
+	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/scoring/lm"
+	"github.com/curate-data/curate/scoring/tokenizer"
+	"github.com/curate-data/curate/shards"
+)
+
+// scoreOptions say how the losses of a pool are computed.
+type scoreOptions struct {
+	Prior, Conditional string // model folders
+	Output             string
+	Backend            string
+	Columns            shards.Columns
+	Scoring            scoring.Options
+}
+
+const scoreHelp = `Score every document (or sequence) of the shards with a prior and a conditional model, in one
+pass over one tokenisation, and write a sidecar of losses per work unit: shard, row, seq, id,
+domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses are nats per token;
+color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.`
+
+func newScoreCommand(a *app) *cobra.Command {
+	opt := scoreOptions{Scoring: scoring.Options{SequenceLength: 512}}
+	unit := string(scoring.Document)
+	cmd := &cobra.Command{
+		Use:   "score --prior DIR --conditional DIR --output DIR IN...",
+		Short: "losses of both models for every document",
+		Long:  scoreHelp + "\n" + exitHelp,
+		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
+  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt.Scoring.Unit = scoring.Unit(unit)
+			if err := requireFlags(map[string]string{"--prior": opt.Prior, "--conditional": opt.Conditional, "--output": opt.Output}); err != nil {
+				return err
+			}
+			if err := opt.Scoring.Validate(); err != nil {
+				return usageError{err}
+			}
+			inputs, err := listInputs(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			return a.finishStage(runScore(cmd.Context(), a, inputs, opt))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opt.Prior, "prior", "", "folder of the prior model")
+	flags.StringVar(&opt.Conditional, "conditional", "", "folder of the conditional model")
+	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the sidecars")
+	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
+	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", opt.Scoring.SequenceLength, "tokens of a window or sequence")
+	addBackendFlag(flags, &opt.Backend)
+	addColumnFlags(flags, &opt.Columns)
+	return cmd
+}
+
+// runScore scores what is not scored yet and publishes the stage's manifest.
+func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptions) (stageResult, error) {
+	s, err := newStage(ctx, a, "score", opt.Output, inputs)
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer s.close()
+	prior, err := s.digestModel(ctx, opt.Prior)
+	if err != nil {
+		return stageResult{}, err
+	}
+	conditional, err := s.digestModel(ctx, opt.Conditional)
+	if err != nil {
+		return stageResult{}, err
+	}
+	s.models = []shards.ManifestModel{{Role: "prior", Digest: prior.weights}, {Role: "conditional", Digest: conditional.weights}}
+	s.tokenizer = prior.tokenizer
+	if prior.tokenizer != conditional.tokenizer {
+		return stageResult{}, usagef("the models have different tokenizers: %s and %s", opt.Prior, opt.Conditional)
+	}
+	s.options = map[string]any{
+		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
+		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
+	}
+	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
+		return result, err
+	}
+	pool, err := openModels(a, opt)
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer pool.close()
+	s.backend = pool.backend
+	opt.Scoring.EndOfText = pool.endOfText
+	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", s.totalRows(ctx))
+	for i := range s.inputs {
+		err := scoreShard(ctx, s, &s.inputs[i], pool, opt, task)
+		if err := s.shardFailed(ctx, &s.inputs[i], err); err != nil {
+			return stageResult{}, err
+		}
+	}
+	task.Done()
+	return s.finish(ctx)
+}
+
+// models are the two models on their device, with their tokenizer.
+type models struct {
+	backend   string
+	scorer    *lm.Scorer
+	tokenizer *tokenizer.Tokenizer
+	endOfText int32
+	close     func()
+}
+
+// openModels loads both model folders and compiles nothing yet.
+func openModels(a *app, opt scoreOptions) (*models, error) {
+	tok, err := tokenizer.Load(filepath.Join(opt.Prior, "tokenizer.json"))
+	if err != nil {
+		return nil, err
+	}
+	var loaded []*lm.Model
+	for _, folder := range []string{opt.Prior, opt.Conditional} {
+		model, err := lm.Load(folder)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkVocabulary(tok, model.Config, folder); err != nil {
+			return nil, err
+		}
+		loaded = append(loaded, model)
+	}
+	be, err := openBackend(a, opt.Backend)
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := lm.NewScorer(be, loaded, lm.ScorerOptions{SequenceLength: opt.Scoring.SequenceLength})
+	if err != nil {
+		return nil, errors.Join(err, be.Close())
+	}
+	return &models{be.Name, scorer, tok, int32(loaded[0].Config.EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
+}
+
+// checkVocabulary refuses a tokenizer with ids that the model has no row for.
+func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) error {
+	if have := config.Embeddings(); tok.VocabSize() > have {
+		return fmt.Errorf("model %s has %d embeddings, its tokenizer.json has ids up to %d: they do not belong together", folder, have, tok.VocabSize()-1)
+	}
+	return nil
+}
+
+// scoreShard scores the units of one shard that are not done.
+func scoreShard(ctx context.Context, s *stage, in *stageInput, pool *models, opt scoreOptions, task *progress.Task) error {
+	shard, err := shards.Open(ctx, in.Input)
+	if err != nil {
+		return shardError{err}
+	}
+	defer shard.Close()
+	in.rows = shard.NumRows()
+	var rows int64
+	for _, unit := range planUnits(shard, opt.Scoring.Unit) {
+		name := in.Shard + "." + unit.name() + ".scores.parquet"
+		record, err := s.unit(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
+			return true, scoreUnit(ctx, shard, unit, pool, opt, out, record, task)
+		})
+		if err != nil {
+			return err
+		}
+		rows += record.Counts.RowsIn
+	}
+	in.rows = rows
+	return nil
+}
+
+// scoreUnit runs one work unit: read, tokenise, score, write the sidecar.
+func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, opt scoreOptions, out shards.Pending, record *shards.Unit, task *progress.Task) error {
+	scorer, err := scoring.NewScorer(pool.scorer, opt.Scoring)
+	if err != nil {
+		return err
+	}
+	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil), task: task}
+	source := shardSource{shard, opt.Columns, unit}
+	stages := []pipeline.Stage{scoring.NewTokenizeStage(pool.tokenizer, memory.DefaultAllocator)}
+	if err := pipeline.Run(ctx, source, stages, sink); err != nil {
+		return err
+	}
+	counts := scorer.Counts()
+	record.Rows = sink.rows
+	record.Tokens = counts.Tokens
+	// Scored rows are kept for selection; rows without a score are dropped here
+	// already, for their reason, and have no chance later.
+	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}
+	record.Counts.Kept = counts.Rows
+	for _, n := range counts.Rejected {
+		record.Counts.Kept -= n
+	}
+	return nil
+}
+
+// scoreSink scores token batches and appends the rows to a sidecar. The
+// caller publishes the sidecar, so Finish only completes it.
+type scoreSink struct {
+	scorer *scoring.Scorer
+	out    *shards.ScoreWriter
+	task   *progress.Task
+	rows   int64 // written
+	read   int64
+}
+
+func (s *scoreSink) Write(ctx context.Context, b pipeline.Batch) error {
+	scores, err := s.scorer.Score(ctx, b)
+	if err != nil {
+		return err
+	}
+	s.rows += int64(scores.Len())
+	counts := s.scorer.Counts()
+	s.task.Add(counts.Rows - s.read)
+	s.read = counts.Rows
+	return s.out.Write(scores)
+}
+
+func (s *scoreSink) Finish(context.Context) error { return s.out.Close() }
+
+func (s *scoreSink) Abort() {}

@@ -1,0 +1,436 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/local"
+)
+
+// Names inside an output folder. Readers of data folders skip names that
+// begin with "_" or ".".
+const (
+	manifestName = "_manifest.json"
+	unitsFolder  = "_units"
+	digestsName  = ".digests.json"
+)
+
+// stage is one of train, score, select and write at work on an output folder:
+// it knows what is done, does the rest, and publishes the manifest last.
+type stage struct {
+	app    *app
+	name   string
+	folder string
+	store  shards.Store
+	lock   *local.Lock
+	cache  *shards.DigestCache
+	inputs []stageInput
+
+	// What decides the output's bytes, beside the inputs.
+	options   map[string]any
+	models    []shards.ManifestModel
+	tokenizer string
+	backend   string
+
+	detail any // what the stage tells the next ones, in the manifest
+	units  []shards.Unit
+	reused int // units that were done already
+}
+
+// totalRows adds up the rows of all inputs, -1 if one does not say how many it
+// has. Faults are left to the stage to find.
+func (s *stage) totalRows(ctx context.Context) int64 {
+	var total int64
+	for _, in := range s.inputs {
+		shard, err := shards.Open(ctx, in.Input)
+		if err != nil {
+			continue
+		}
+		rows := shard.NumRows()
+		shard.Close()
+		if rows < 0 {
+			return -1
+		}
+		total += rows
+	}
+	return total
+}
+
+// stageInput is an input with what the stage learned about it.
+type stageInput struct {
+	shards.Input
+	digest string
+	rows   int64  // -1 unknown
+	fault  string // why the shard is quarantined
+}
+
+// from makes the stage go on from an earlier one: its inputs and provenance.
+func (s *stage) from(m *shards.Manifest) {
+	for _, in := range m.Inputs {
+		s.inputs = append(s.inputs, stageInput{
+			Input: shards.Input{Shard: in.Shard, URI: in.URI, Size: in.Size}, digest: in.Digest, rows: in.Rows, fault: in.Fault,
+		})
+	}
+	s.models, s.tokenizer, s.backend = m.Models, m.Tokenizer, m.Backend
+}
+
+// failedInputs returns the inputs that a stage could not read.
+func failedInputs(m *shards.Manifest) []shards.ManifestInput {
+	var failed []shards.ManifestInput
+	for _, in := range m.Inputs {
+		if in.Fault != "" {
+			failed = append(failed, in)
+		}
+	}
+	return failed
+}
+
+// optionOf returns a string option of a stage, "" when it has none.
+func optionOf(m *shards.Manifest, name string) string {
+	var options map[string]any
+	if json.Unmarshal(m.Options, &options) != nil {
+		return ""
+	}
+	value, _ := options[name].(string)
+	return value
+}
+
+// decodeDetail reads what a stage told the next ones.
+func decodeDetail(m *shards.Manifest, to any) error {
+	if m == nil || len(m.Detail) == 0 {
+		return nil
+	}
+	return json.Unmarshal(m.Detail, to)
+}
+
+// stageResult is what a stage leaves behind.
+type stageResult struct {
+	manifest *shards.Manifest
+	folder   string
+	nothing  bool // everything was done before
+}
+
+// newStage locks the output folder and digests the inputs.
+func newStage(ctx context.Context, a *app, name, folder string, inputs []shards.Input) (*stage, error) {
+	store := local.New(folder)
+	lock, err := local.TakeLock(folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{app: a, name: name, folder: folder, store: store, lock: lock, options: map[string]any{}}
+	if err := store.Sweep(ctx); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	if s.cache, err = shards.LoadDigestCache(ctx, store, digestsName); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	for _, in := range inputs {
+		s.inputs = append(s.inputs, stageInput{Input: in, rows: -1})
+	}
+	for i := range s.inputs {
+		in := &s.inputs[i]
+		if in.digest, err = s.cache.Digest(ctx, in.Input); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+// close gives the folder free for others.
+func (s *stage) close() error {
+	err := s.cache.Save(context.Background(), s.store, digestsName)
+	return errors.Join(err, s.lock.Release())
+}
+
+// key is the digest of what decides the stage's bytes, inputs excluded.
+func (s *stage) key(backend string) (string, error) {
+	options, err := json.Marshal(s.options) // keys are sorted
+	if err != nil {
+		return "", err
+	}
+	parts := []string{s.name, string(options), s.tokenizer, backend}
+	for _, m := range s.models {
+		parts = append(parts, m.Role, m.Digest)
+	}
+	return shards.UnitKey(parts...), nil
+}
+
+// done reports whether the folder holds the finished output of exactly this
+// stage. With backend auto, whatever backend it was made on will do.
+func (s *stage) done(ctx context.Context, backend string) (stageResult, bool, error) {
+	m, err := shards.ReadManifest(ctx, s.store, manifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stageResult{}, false, nil
+	}
+	if err != nil {
+		return stageResult{}, false, err
+	}
+	if backend == "auto" || backend == "" {
+		backend = m.Backend
+	}
+	key, err := s.key(backend)
+	if err != nil || m.Key != key || len(failedInputs(m)) > 0 || !s.sameInputs(m) {
+		return stageResult{}, false, err
+	}
+	for _, f := range m.Units {
+		if !s.hasFile(ctx, f) {
+			return stageResult{}, false, nil
+		}
+	}
+	return stageResult{manifest: m, folder: s.folder, nothing: true}, true, nil
+}
+
+func (s *stage) sameInputs(m *shards.Manifest) bool {
+	return slices.EqualFunc(m.Inputs, s.inputs, func(a shards.ManifestInput, b stageInput) bool {
+		return a.Shard == b.Shard && a.Digest == b.digest
+	})
+}
+
+// hasFile reports whether a unit's file is there with the recorded size. A
+// unit without rows to keep has no file.
+func (s *stage) hasFile(ctx context.Context, f shards.Unit) bool {
+	if f.File == "" {
+		return true
+	}
+	object, err := s.store.Open(ctx, f.File)
+	if err != nil {
+		return false
+	}
+	defer object.Close()
+	return object.Size() == f.Size
+}
+
+// unit does one work unit unless its record says that it is done. more is what
+// else the unit depends on. work writes the unit's file, fills in the record's
+// counts and says whether the file is to be kept: without rows there is none.
+func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, groups rowGroups,
+	work func(ctx context.Context, out shards.Pending, record *shards.Unit) (keepFile bool, err error)) (shards.Unit, error) {
+	stageKey, err := s.key(s.backend)
+	if err != nil {
+		return shards.Unit{}, err
+	}
+	key := shards.UnitKey(stageKey, in.Shard, in.digest, more, groups.name())
+	recordName := path.Join(unitsFolder, name+".json")
+	var record shards.Unit
+	if err := s.readJSON(ctx, recordName, &record); err == nil && record.Key == key && s.hasFile(ctx, record) {
+		s.units = append(s.units, record)
+		s.reused++
+		return record, nil
+	}
+	record = shards.Unit{Key: key, Shard: in.Shard, FirstRowGroup: groups.from, RowGroups: groups.to - groups.from}
+	if err := s.writeUnit(ctx, name, &record, work); err != nil {
+		return shards.Unit{}, err
+	}
+	if err := s.writeJSON(ctx, recordName, record); err != nil {
+		return shards.Unit{}, err
+	}
+	s.units = append(s.units, record)
+	return record, nil
+}
+
+// writeUnit writes and publishes the file of a unit.
+func (s *stage) writeUnit(ctx context.Context, name string, record *shards.Unit,
+	work func(context.Context, shards.Pending, *shards.Unit) (bool, error)) error {
+	pending, err := s.store.Create(ctx, name)
+	if err != nil {
+		return err
+	}
+	out := newDigesting(pending)
+	keep, err := work(ctx, out, record)
+	if err != nil {
+		pending.Abort()
+		return err
+	}
+	if !keep {
+		pending.Abort()
+		// An earlier run with other options may have left a file here.
+		if err := s.store.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := pending.Finish(ctx); err != nil {
+		return err
+	}
+	record.File, record.Size, record.SHA256 = name, out.size, hex.EncodeToString(out.sum.Sum(nil))
+	return nil
+}
+
+// shardFailed decides about the error of one shard: nil goes on, failures of
+// reading quarantine the shard, everything else ends the stage.
+func (s *stage) shardFailed(ctx context.Context, in *stageInput, err error) error {
+	var broken shardError
+	if err == nil || ctx.Err() != nil || !errors.As(err, &broken) {
+		return err
+	}
+	s.app.log.Error("shard failed, going on with the others", "shard", in.Shard, "cause", broken.error)
+	in.fault = broken.Error()
+	s.units = slices.DeleteFunc(s.units, func(f shards.Unit) bool { return f.Shard == in.Shard })
+	return nil
+}
+
+// finish publishes the manifest.
+func (s *stage) finish(ctx context.Context) (stageResult, error) {
+	key, err := s.key(s.backend)
+	if err != nil {
+		return stageResult{}, err
+	}
+	m := &shards.Manifest{Stage: s.name, Key: key, Curate: version, Models: s.models, Tokenizer: s.tokenizer, Backend: s.backend, Units: s.units}
+	if m.Options, err = json.Marshal(s.options); err != nil {
+		return stageResult{}, err
+	}
+	if s.detail != nil {
+		if m.Detail, err = json.Marshal(s.detail); err != nil {
+			return stageResult{}, err
+		}
+	}
+	for _, unit := range s.units {
+		m.Counts.Add(unit.Counts)
+	}
+	for _, in := range s.inputs {
+		m.Inputs = append(m.Inputs, shards.ManifestInput{Shard: in.Shard, URI: in.URI, Size: in.Size, Digest: in.digest, Rows: in.rows, Fault: in.fault})
+		if in.fault != "" {
+			m.Counts.Add(shards.Counts{RowsIn: max(in.rows, 0), Quarantined: max(in.rows, 0)})
+		}
+	}
+	if failed := failedInputs(m); len(failed) > 0 && len(failed) == len(m.Inputs) {
+		return stageResult{}, fmt.Errorf("%s: no shard could be read; the first: %s", s.name, failed[0].Fault)
+	}
+	if err := shards.WriteManifest(ctx, s.store, manifestName, m); err != nil {
+		return stageResult{}, err
+	}
+	return stageResult{manifest: m, folder: s.folder}, nil
+}
+
+// err is errPartial when shards failed.
+func (r stageResult) err() error {
+	if r.manifest == nil {
+		return nil
+	}
+	failed := failedInputs(r.manifest)
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d; the others are done; mend these or leave them out, and run again", errPartial, len(failed), len(r.manifest.Inputs))
+}
+
+// finishStage prints the outcome of a command that is one stage.
+func (a *app) finishStage(r stageResult, err error) error {
+	if err != nil {
+		return err
+	}
+	if a.json {
+		if err := a.printJSON(r.manifest); err != nil {
+			return err
+		}
+	} else if r.nothing {
+		a.say("nothing to do: %s is complete", r.folder)
+	}
+	return r.err()
+}
+
+func (s *stage) readJSON(ctx context.Context, name string, v any) error {
+	object, err := s.store.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	raw := make([]byte, object.Size())
+	if _, err := object.ReadAt(raw, 0); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
+}
+
+func (s *stage) writeJSON(ctx context.Context, name string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	pending, err := s.store.Create(ctx, name)
+	if err != nil {
+		return err
+	}
+	if _, err := pending.Write(append(raw, '\n')); err != nil {
+		pending.Abort()
+		return err
+	}
+	return pending.Finish(ctx)
+}
+
+// modelDigests identify a model folder without loading it.
+type modelDigests struct{ weights, tokenizer string }
+
+// digestModel digests config and weights together, and the tokenizer.
+func (s *stage) digestModel(ctx context.Context, folder string) (modelDigests, error) {
+	var d modelDigests
+	if _, err := os.Stat(filepath.Join(folder, "config.json")); err != nil {
+		return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
+	}
+	parts := map[string]string{}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
+		input, err := fileInput(ctx, folder, name)
+		if err != nil {
+			return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
+		}
+		if parts[name], err = s.cache.Digest(ctx, input); err != nil {
+			return d, err
+		}
+	}
+	return modelDigests{shards.UnitKey(parts["config.json"], parts["model.safetensors"]), parts["tokenizer.json"]}, nil
+}
+
+// fileInput describes one file of a folder for the digest cache.
+func fileInput(ctx context.Context, folder, name string) (shards.Input, error) {
+	store := local.New(folder)
+	infos, err := store.List(ctx, name)
+	if err != nil {
+		return shards.Input{}, err
+	}
+	for _, info := range infos {
+		if info.Name == name {
+			return shards.Input{Store: store, Path: name, Shard: name, URI: filepath.Join(folder, name), Size: info.Size, Version: info.Version, Modified: info.Modified}, nil
+		}
+	}
+	return shards.Input{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+}
+
+// describe returns the unit of a file that a stage wrote by other means.
+func (s *stage) describe(ctx context.Context, name string) (shards.Unit, error) {
+	input, err := fileInput(ctx, s.folder, name)
+	if err != nil {
+		return shards.Unit{}, err
+	}
+	digest, err := shards.Digest(ctx, input)
+	if err != nil {
+		return shards.Unit{}, err
+	}
+	return shards.Unit{File: name, Size: input.Size, SHA256: digest}, nil
+}
+
+// digesting passes a unit's bytes on and digests them on the way.
+type digesting struct {
+	shards.Pending
+	sum  hash.Hash
+	size int64
+}
+
+func newDigesting(p shards.Pending) *digesting { return &digesting{Pending: p, sum: sha256.New()} }
+
+func (d *digesting) Write(b []byte) (int, error) {
+	n, err := d.Pending.Write(b)
+	d.sum.Write(b[:n])
+	d.size += int64(n)
+	return n, err
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/curate-data/curate/filters/colorfilter"
+	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/internal/report"
+	"github.com/curate-data/curate/shards/local"
+)
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func share(part, whole int64) string {
+	if whole == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
+}
+
+// printSummary prints the tables that end a run.
+func (r *pipelineRun) printSummary(page string) {
+	out := r.app.stdout
+	cut := r.cut
+	rows := [][]string{
+		{"in", progress.Count(cut.Rows), progress.Count(cut.Tokens), ""},
+		{"kept", progress.Count(cut.Kept), progress.Count(cut.KeptTokens), share(cut.Kept, cut.Rows)},
+	}
+	for _, reason := range sortedReasons(cut.Dropped) {
+		rows = append(rows, []string{"dropped: " + reason.Reason, progress.Count(reason.Rows), "", share(reason.Rows, cut.Rows)})
+	}
+	unit := r.config.Score.Unit + "s"
+	fmt.Fprintln(out)
+	progress.Table(out, []string{"", unit, "tokens", "share"}, rows, []bool{false, true, true, true})
+	if len(cut.Domains) > 1 {
+		fmt.Fprintln(out)
+		progress.Table(out, []string{"domain", "before", "after", "kept"}, r.domainRows(), []bool{false, true, true, true})
+	}
+	fmt.Fprintln(out)
+	if r.kept.manifest != nil {
+		fmt.Fprintf(out, "data    %s\n", r.folder("data"))
+	}
+	if r.config.Report {
+		fmt.Fprintf(out, "report  %s\n", page)
+	}
+}
+
+// domainRows is each domain's share of all rows and of the kept ones.
+func (r *pipelineRun) domainRows() [][]string {
+	domains := slices.Clone(r.cut.Domains)
+	slices.SortStableFunc(domains, func(a, b colorfilter.DomainCount) int { return int(b.KeptRows - a.KeptRows) })
+	var rows [][]string
+	for _, d := range domains {
+		rows = append(rows, []string{d.Domain, share(d.Rows, r.cut.Rows), share(d.KeptRows, r.cut.Kept), progress.Count(d.KeptRows)})
+	}
+	return rows
+}
+
+// writeReport collects what the stages left behind and writes the page.
+func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
+	source, err := openSidecars(ctx, r.folder("scores"))
+	if err != nil {
+		return err
+	}
+	survey, err := surveyScores(ctx, source, r.cut.Threshold)
+	if err != nil {
+		return err
+	}
+	samples, err := survey.groups(ctx, r.inputs, r.config.columns(), r.cut.Threshold)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(r.config)
+	if err != nil {
+		return err
+	}
+	cut := r.cut
+	doc := report.Report{
+		Title: "curate: " + filepath.Base(r.config.Output), Version: version, Backend: r.score.manifest.Backend, Unit: r.config.Score.Unit + "s",
+		Config: string(text), Facts: r.facts(),
+		Counts:  report.Counts{RowsIn: cut.Rows, TokensIn: cut.Tokens, Kept: cut.Kept, KeptTokens: cut.KeptTokens, Dropped: sortedReasons(cut.Dropped)},
+		Scores:  r.scoreHistogram(),
+		Losses:  report.Losses{Prior: survey.prior, Conditional: survey.conditional},
+		Samples: samples,
+	}
+	for _, d := range cut.Domains {
+		doc.Domains = append(doc.Domains, report.Domain{Name: d.Domain, Rows: d.Rows, Tokens: d.Tokens, KeptRows: d.KeptRows, KeptTokens: d.KeptTokens})
+	}
+	if len(doc.Domains) == 1 {
+		doc.Domains = nil // one domain shows nothing
+	}
+	for _, model := range r.trained {
+		curve, err := readTrainingLog(filepath.Join(model.folder, "train.jsonl"))
+		if err != nil {
+			return err
+		}
+		doc.Training = append(doc.Training, report.Curve{Name: model.role, Steps: curve})
+	}
+	pending, err := local.New(filepath.Dir(page)).Create(ctx, filepath.Base(page))
+	if err != nil {
+		return err
+	}
+	if err := report.Write(pending, doc); err != nil {
+		pending.Abort()
+		return err
+	}
+	return pending.Finish(ctx)
+}
+
+func (r *pipelineRun) scoreHistogram() report.Scores {
+	plot := r.cut.Plot
+	scores := report.Scores{Cut: r.cut.Threshold, Underflow: plot.UnderKept + plot.UnderDropped, Overflow: plot.OverKept + plot.OverDropped}
+	width := (plot.High - plot.Low) / float64(max(1, len(plot.Kept)))
+	for i := range plot.Kept {
+		low := plot.Low + float64(i)*width
+		scores.Bins = append(scores.Bins, report.Bin{Low: low, High: low + width, Kept: plot.Kept[i], Dropped: plot.Dropped[i]})
+	}
+	return scores
+}
+
+// facts are lines about the run for its page.
+func (r *pipelineRun) facts() []report.Fact {
+	var size int64
+	for _, in := range r.inputs {
+		size += in.Size
+	}
+	var tokens int64
+	for _, unit := range r.score.manifest.Units {
+		tokens += unit.Tokens
+	}
+	facts := []report.Fact{
+		{Name: "Inputs", Value: fmt.Sprintf("%d shards, %s bytes", len(r.inputs), progress.Count(size))},
+		{Name: "Backend", Value: r.score.manifest.Backend},
+	}
+	for _, t := range r.times {
+		value := t.Took.Round(100 * time.Millisecond).String()
+		switch {
+		case t.Nothing:
+			value = "done before"
+		case t.Name == "score":
+			value += fmt.Sprintf(" (%s tokens a second, both models)", progress.Count(int64(float64(tokens)/t.Took.Seconds())))
+		}
+		facts = append(facts, report.Fact{Name: "Time: " + t.Name, Value: value})
+	}
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) == nil {
+		facts = append(facts, report.Fact{Name: "Peak memory", Value: fmt.Sprintf("%d MiB", peakMiB(&usage))})
+	}
+	for _, in := range failedInputs(r.score.manifest) {
+		facts = append(facts, report.Fact{Name: "Failed shard", Value: in.Fault})
+	}
+	return facts
+}
+
+func sortedReasons[R ~string](dropped map[R]int64) []report.ReasonCount {
+	var reasons []report.ReasonCount
+	for reason, n := range dropped {
+		if n > 0 {
+			reasons = append(reasons, report.ReasonCount{Reason: string(reason), Rows: n})
+		}
+	}
+	slices.SortFunc(reasons, func(a, b report.ReasonCount) int {
+		if a.Rows != b.Rows {
+			return int(b.Rows - a.Rows)
+		}
+		return strings.Compare(a.Reason, b.Reason)
+	})
+	return reasons
+}
+
+// readTrainingLog reads train.jsonl into the points of a curve. A model that
+// came without a log has no curve.
+func readTrainingLog(path string) ([]report.Point, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var points []report.Point
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var line struct {
+			Step         int64    `json:"step"`
+			Tokens       int64    `json:"tokens"`
+			Loss         *float64 `json:"loss"`
+			Heldout      *float64 `json:"heldout_loss"`
+			LearningRate float64  `json:"lr"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		switch {
+		case line.Loss != nil:
+			points = append(points, report.Point{Step: line.Step, Tokens: line.Tokens, Loss: *line.Loss, LearningRate: line.LearningRate})
+		case line.Heldout != nil && len(points) > 0:
+			points[len(points)-1].Heldout = line.Heldout
+		}
+	}
+	return points, lines.Err()
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/scoring/lm"
+	"github.com/curate-data/curate/scoring/tokenizer"
+	"github.com/curate-data/curate/scoring/train"
+	"github.com/curate-data/curate/shards"
+)
+
+// trainFlags are the choices of a training run that users make; the rest is
+// the paper's. They are flags of `curate train` and keys of a config file.
+type trainFlags struct {
+	Preset       string  `yaml:"preset"`
+	Tokens       int64   `yaml:"tokens"`
+	Epochs       int     `yaml:"epochs"`
+	BatchSize    int     `yaml:"batch_size"`
+	LearningRate float64 `yaml:"learning_rate"`
+	Warmup       int     `yaml:"warmup_steps"`
+}
+
+// trainOptions say what to train from what.
+type trainOptions struct {
+	Role           string // prior or conditional
+	Output         string
+	Tokenizer      string // of a prior
+	From           string // model folder that a conditional starts from
+	Backend        string
+	Columns        shards.Columns
+	SequenceLength int
+	Seed           uint64
+	trainFlags
+}
+
+func newTrainCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "train COMMAND", Short: "train the auxiliary models", Args: noArguments,
+		Long: "Train the two models of CoLoR-Filter: a prior on a sample of the corpus, and the conditional, which is\nthe prior fine-tuned on the target. Interrupted training goes on from its last checkpoint.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newTrainPriorCommand(a), newTrainConditionalCommand(a))
+	return cmd
+}
+
+func newTrainPriorCommand(a *app) *cobra.Command {
+	opt := trainOptions{Role: "prior", trainFlags: trainFlags{Preset: "olmo-20m"}}
+	var corpus []string
+	cmd := &cobra.Command{
+		Use:     "prior --corpus IN... --tokenizer FILE --output DIR",
+		Short:   "train a language model on a sample of the corpus",
+		Example: "  curate train prior --corpus 'pool/*.parquet' --tokenizer tokenizer.json --output out/prior --preset olmo-20m --tokens 400000000",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireFlags(map[string]string{"--tokenizer": opt.Tokenizer, "--output": opt.Output, "--preset": opt.Preset}); err != nil {
+				return err
+			}
+			inputs, err := listInputs(cmd.Context(), append(corpus, args...))
+			if err != nil {
+				return err
+			}
+			return a.finishStage(runTrain(cmd.Context(), a, inputs, opt))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&corpus, "corpus", nil, "files, globs, folders or @list to train on (more may follow as arguments)")
+	flags.StringVar(&opt.Tokenizer, "tokenizer", "", "tokenizer.json of the model")
+	flags.StringVar(&opt.Preset, "preset", opt.Preset, "size: olmo-150m (the paper's), olmo-60m, olmo-20m, olmo-tiny or olmo-nano")
+	addTrainFlags(flags, &opt)
+	return cmd
+}
+
+func newTrainConditionalCommand(a *app) *cobra.Command {
+	opt := trainOptions{Role: "conditional", trainFlags: trainFlags{Epochs: 1}}
+	var target []string
+	cmd := &cobra.Command{
+		Use:     "conditional --from DIR --target IN... --output DIR",
+		Short:   "fine-tune a prior on the target",
+		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireFlags(map[string]string{"--from": opt.From, "--output": opt.Output}); err != nil {
+				return err
+			}
+			inputs, err := listInputs(cmd.Context(), append(target, args...))
+			if err != nil {
+				return err
+			}
+			return a.finishStage(runTrain(cmd.Context(), a, inputs, opt))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&target, "target", nil, "files, globs, folders or @list of the target (more may follow as arguments)")
+	flags.StringVar(&opt.From, "from", "", "folder of the prior")
+	addTrainFlags(flags, &opt)
+	return cmd
+}
+
+func addTrainFlags(flags *pflag.FlagSet, opt *trainOptions) {
+	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the model")
+	flags.Int64Var(&opt.Tokens, "tokens", 0, "tokens to train on; 0 means all, --epochs times")
+	flags.IntVar(&opt.Epochs, "epochs", max(1, opt.Epochs), "passes over the data when --tokens is 0")
+	flags.IntVar(&opt.BatchSize, "batch-size", 0, "sequences of a step; 0 means the preset's")
+	flags.IntVar(&opt.SequenceLength, "sequence-length", 512, "tokens of a sequence")
+	flags.Float64Var(&opt.LearningRate, "learning-rate", 0, "peak learning rate; 0 means the paper's 1e-3")
+	flags.IntVar(&opt.Warmup, "warmup-steps", 0, "steps of linear warm-up; 0 means 5 % of all steps")
+	flags.Uint64Var(&opt.Seed, "seed", 0, "seed of initial weights, sampling and order")
+	addBackendFlag(flags, &opt.Backend)
+	addColumnFlags(flags, &opt.Columns)
+}
+
+// runTrain trains one model unless the folder holds exactly that model.
+func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptions) (stageResult, error) {
+	s, err := newStage(ctx, a, "train", opt.Output, inputs)
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer s.close()
+	s.options = map[string]any{"role": opt.Role, "training": opt.trainFlags, "sequence_length": opt.SequenceLength, "seed": opt.Seed, "text_column": opt.Columns.Text}
+	tokenizerFile := opt.Tokenizer
+	if opt.From != "" {
+		from, err := s.digestModel(ctx, opt.From)
+		if err != nil {
+			return stageResult{}, err
+		}
+		s.models = []shards.ManifestModel{{Role: "prior", Digest: from.weights}}
+		tokenizerFile = filepath.Join(opt.From, "tokenizer.json")
+	}
+	tok, err := tokenizer.Load(tokenizerFile)
+	if err != nil {
+		return stageResult{}, err
+	}
+	s.tokenizer = tok.Digest()
+	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
+		return result, err
+	}
+	model, err := initialModel(opt, tok)
+	if err != nil {
+		return stageResult{}, err
+	}
+	be, err := openBackend(a, opt.Backend)
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer be.Close()
+	s.backend = be.Name
+	var task *progress.Task
+	options := train.Options{
+		Output: opt.Output, SequenceLength: opt.SequenceLength, BatchSize: opt.BatchSize, Tokens: opt.Tokens, Epochs: opt.Epochs,
+		Seed: opt.Seed, LearningRate: opt.LearningRate, WarmupSteps: opt.Warmup,
+		Events: trainEvents(a, opt.Role, &task),
+	}
+	corpus := train.Corpus{Source: corpusSource{inputs, opt.Columns}, Key: s.dataKey()}
+	result, err := train.Run(ctx, be, model, tok, corpus, options)
+	if task != nil {
+		task.Done()
+	}
+	if err != nil {
+		return stageResult{}, fmt.Errorf("train %s: %w", opt.Role, err)
+	}
+	s.detail = result
+	return s.finishModel(ctx)
+}
+
+// trainEvents shows training as a progress task, which begins once the corpus
+// is tokenised and the number of steps is known.
+func trainEvents(a *app, role string, task **progress.Task) train.Events {
+	var seen int64
+	return train.Events{
+		Notice: func(text string) { a.say("train %s: %s", role, text) },
+		Start: func(plan train.Plan, done int) {
+			perStep := int64(plan.BatchSize) * int64(plan.SequenceLength)
+			*task = a.progress.Start("train "+role, "tokens", int64(plan.Steps-done)*perStep)
+			seen = int64(done) * perStep
+		},
+		Step: func(step train.Step) {
+			(*task).Add(step.Tokens - seen)
+			(*task).Note(fmt.Sprintf("loss %.3f", step.Loss))
+			seen = step.Tokens
+		},
+	}
+}
+
+// initialModel is the prior's random start, or the prior to fine-tune.
+func initialModel(opt trainOptions, tok *tokenizer.Tokenizer) (*lm.Model, error) {
+	if opt.From != "" {
+		model, err := lm.Load(opt.From)
+		if err != nil {
+			return nil, err
+		}
+		return model, checkVocabulary(tok, model.Config, opt.From)
+	}
+	config, err := lm.Preset(opt.Preset, tok.VocabSize(), opt.SequenceLength)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	endOfText, ok := tok.ID("<|endoftext|>")
+	if !ok {
+		return nil, fmt.Errorf("tokenizer %s has no <|endoftext|>, which joins documents", opt.Tokenizer)
+	}
+	config.EOSTokenID, config.PadTokenID = int(endOfText), int(endOfText)
+	if id, ok := tok.ID("<|padding|>"); ok {
+		config.PadTokenID = int(id)
+	}
+	return lm.Init(config, opt.Seed)
+}
+
+// dataKey identifies what training reads: a checkpoint of other data is void.
+func (s *stage) dataKey() string {
+	parts := []string{s.tokenizer}
+	for _, in := range s.inputs {
+		parts = append(parts, in.Shard, in.digest)
+	}
+	for _, m := range s.models {
+		parts = append(parts, m.Digest)
+	}
+	return shards.UnitKey(parts...)
+}
+
+// finishModel publishes the manifest of a model folder.
+func (s *stage) finishModel(ctx context.Context) (stageResult, error) {
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "train.jsonl"} {
+		unit, err := s.describe(ctx, name)
+		if err != nil {
+			return stageResult{}, err
+		}
+		s.units = append(s.units, unit)
+	}
+	return s.finish(ctx)
+}

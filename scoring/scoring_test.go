@@ -1,0 +1,192 @@
+package scoring
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring/tokenizer"
+)
+
+// countingLosses is a pair of models whose loss at the position that predicts
+// token t is t (prior) and t/2 (conditional): sums that a reader can check.
+type countingLosses struct{ longest, batches int }
+
+func (c *countingLosses) Score(_ context.Context, sequences [][]int32) ([][]float64, error) {
+	sums := [][]float64{make([]float64, len(sequences)), make([]float64, len(sequences))}
+	c.batches++
+	for i, s := range sequences {
+		c.longest = max(c.longest, len(s))
+		for _, t := range s[1:] {
+			sums[0][i] += float64(t)
+			sums[1][i] += float64(t) / 2
+		}
+	}
+	return sums, nil
+}
+
+func loadTokenizer(t *testing.T) *tokenizer.Tokenizer {
+	t.Helper()
+	tok, err := tokenizer.Load("../configs/demo/tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// textBatch makes a batch; nil is a null text.
+func textBatch(mem memory.Allocator, firstRow int64, texts ...any) pipeline.Batch {
+	b := array.NewRecordBuilder(mem, pipeline.TextSchema)
+	defer b.Release()
+	for i, text := range texts {
+		if s, ok := text.(string); ok {
+			b.Field(0).(*array.BinaryBuilder).Append([]byte(s))
+		} else {
+			b.Field(0).AppendNull()
+		}
+		b.Field(1).(*array.StringBuilder).Append(fmt.Sprint("doc-", firstRow+int64(i)))
+		b.Field(2).AppendNull()
+	}
+	return pipeline.Batch{Record: b.NewRecord(), Shard: "a.parquet", FirstRow: firstRow}
+}
+
+// scoreAll runs the batches of one unit through tokenizer and scorer.
+func scoreAll(t *testing.T, losses Losses, opt Options, batches ...pipeline.Batch) (*Scorer, []*pipeline.Scores) {
+	t.Helper()
+	scorer, err := NewScorer(losses, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := NewTokenizeStage(loadTokenizer(t), memory.DefaultAllocator)
+	var all []*pipeline.Scores
+	for _, b := range batches {
+		tokens, err := stage.Apply(context.Background(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores, err := scorer.Score(context.Background(), tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, scores)
+	}
+	return scorer, all
+}
+
+func TestDocumentsAreScoredInWindows(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	text := "It is a truth universally acknowledged, that a single man in possession of a good fortune must be in want of a wife."
+	losses := &countingLosses{}
+	scorer, all := scoreAll(t, losses, Options{Unit: Document, SequenceLength: 8}, textBatch(mem, 40, text, nil, "", "\xff\xfe", "a"))
+	scores := all[0]
+
+	ids := loadTokenizer(t).NewEncoder().Append(nil, []byte(text))
+	if len(ids) < 17 {
+		t.Fatalf("the text has %d tokens: too few for three windows", len(ids))
+	}
+	var sum float64
+	var count int32
+	for at := 0; at < len(ids); at += 8 {
+		for _, id := range ids[at+1 : min(at+8, len(ids))] {
+			sum += float64(id)
+			count++
+		}
+	}
+	if losses.longest != 8 {
+		t.Errorf("longest window has %d tokens, want 8", losses.longest)
+	}
+	if scores.TokenCount[0] != count || scores.Prior[0] != float32(sum/float64(count)) {
+		t.Errorf("got %d tokens, loss %v; want %d, %v", scores.TokenCount[0], scores.Prior[0], count, float32(sum/float64(count)))
+	}
+	if scores.Color[0] != scores.Prior[0]-scores.Conditional[0] || scores.Color[0] <= 0 {
+		t.Errorf("color score %v is not prior %v minus conditional %v", scores.Color[0], scores.Prior[0], scores.Conditional[0])
+	}
+	want := []pipeline.Reason{"", pipeline.NullText, pipeline.EmptyText, pipeline.InvalidUTF8, pipeline.TooShort}
+	if !slices.Equal(scores.Reason, want) {
+		t.Errorf("reasons %q, want %q", scores.Reason, want)
+	}
+	if !slices.Equal(scores.Row, []int64{40, 41, 42, 43, 44}) || scores.ID[3] != "doc-43" {
+		t.Errorf("rows %v ids %v", scores.Row, scores.ID)
+	}
+	counts := scorer.Counts()
+	if counts.Rows != 5 || counts.Scored != 1 || len(counts.Rejected) != 4 {
+		t.Errorf("counts %+v", counts)
+	}
+}
+
+// badLosses gives NaN and Inf.
+type badLosses struct{}
+
+func (badLosses) Score(_ context.Context, s [][]int32) ([][]float64, error) {
+	return [][]float64{[]float64{math.NaN(), math.Inf(1), 1}[:len(s)], []float64{1, 1, 1}[:len(s)]}, nil
+}
+
+func TestLossesThatAreNotFiniteAreRejected(t *testing.T) {
+	_, all := scoreAll(t, badLosses{}, Options{Unit: Document, SequenceLength: 64},
+		textBatch(memory.DefaultAllocator, 0, "one two three", "four five six", "seven eight nine"))
+	want := []pipeline.Reason{pipeline.NaNScore, pipeline.InfScore, ""}
+	if !slices.Equal(all[0].Reason, want) {
+		t.Errorf("reasons %q, want %q", all[0].Reason, want)
+	}
+}
+
+// TestSequencesCutTheStream compares with the plain form: all documents joined
+// by end-of-text, cut every T tokens, whatever the batches were.
+func TestSequencesCutTheStream(t *testing.T) {
+	tok := loadTokenizer(t)
+	texts := []any{"Call me Ishmael.", "", "Some years ago, never mind how long precisely, having little or no money in my purse.", nil, "a", "I thought I would sail about."}
+	const length, eot = 8, 0
+	var stream []int32
+	var rowOf []int64
+	encoder := tok.NewEncoder()
+	for i, text := range texts {
+		if s, _ := text.(string); s != "" {
+			ids := append(encoder.Append(nil, []byte(s)), eot)
+			stream = append(stream, ids...)
+			for range ids {
+				rowOf = append(rowOf, int64(i))
+			}
+		}
+	}
+	for _, split := range []int{1, 2, 3, 6} {
+		var batches []pipeline.Batch
+		for at := 0; at < len(texts); at += split {
+			batches = append(batches, textBatch(memory.DefaultAllocator, int64(at), texts[at:min(at+split, len(texts))]...))
+		}
+		scorer, all := scoreAll(t, &countingLosses{}, Options{Unit: Sequence, SequenceLength: length, EndOfText: eot}, batches...)
+		seq := 0
+		for _, scores := range all {
+			for i := range scores.Row {
+				part := stream[seq*length : (seq+1)*length]
+				var sum float64
+				for _, id := range part[1:] {
+					sum += float64(id)
+				}
+				if scores.Seq[i] != int32(seq) || scores.Row[i] != rowOf[seq*length] || scores.Prior[i] != float32(sum/(length-1)) || scores.TokenCount[i] != length-1 {
+					t.Errorf("split %d sequence %d: row %d seq %d loss %v, want row %d loss %v", split, seq, scores.Row[i], scores.Seq[i], scores.Prior[i], rowOf[seq*length], float32(sum/(length-1)))
+				}
+				seq++
+			}
+		}
+		if want := len(stream) / length; seq != want {
+			t.Errorf("split %d: %d sequences, want %d", split, seq, want)
+		}
+		if tail := scorer.Counts().TailTokens; tail != int64(len(stream)%length) {
+			t.Errorf("split %d: tail of %d tokens, want %d", split, tail, len(stream)%length)
+		}
+	}
+}
+
+func TestOptionsListEveryFault(t *testing.T) {
+	err := Options{Unit: "page", SequenceLength: 1}.Validate()
+	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 2 {
+		t.Errorf("got %v, want two faults", err)
+	}
+}
