@@ -80,9 +80,9 @@ func formatOf(name string) (f Format, compression string, ok bool) {
 var ErrNoInput = errors.New("no input")
 
 // ListInputs returns the shards that the arguments name, sorted by Shard. An
-// argument is a file, a glob (with **), a folder (recursive; hidden files and
-// files of other kinds are passed over, and so is plain .json, which is rarely
-// JSONL), or @list.txt with one such argument per line, where blank lines and
+// argument is a file, a glob (with **), a folder (recursive; passed over are
+// files of other kinds, plain .json, which is rarely JSONL, and names that
+// begin with "." or "_", as those of manifests do), or @list.txt with one such argument per line, where blank lines and
 // lines that begin with # do not count.
 //
 // A file named by itself is the shard of its base name, or, on a line of a
@@ -205,7 +205,7 @@ func listFolder(ctx context.Context, store Store, folder string) ([]Input, error
 	infos = slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		_, _, known := formatOf(info.Name)
 		return !known || strings.HasSuffix(strings.ToLower(info.Name), ".json") ||
-			strings.HasPrefix(info.Name, ".") || strings.Contains(info.Name, "/.")
+			strings.ContainsAny(info.Name[:1], "._") || strings.Contains(info.Name, "/.") || strings.Contains(info.Name, "/_")
 	})
 	return listMatched(store, folder, infos, folder)
 }

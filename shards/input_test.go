@@ -32,7 +32,7 @@ func corpus(t *testing.T, names ...string) {
 func TestListInputs(t *testing.T) {
 	corpus(t,
 		"pool/b.parquet", "pool/a.jsonl.zst", "pool/en/c.arrow", "pool/en/deep/d.json.gz", "pool/en/e.JSONL",
-		"pool/README.md", "pool/meta.json", "pool/_SUCCESS", "pool/.cache/x.parquet", "pool/en/.hidden.parquet",
+		"pool/README.md", "pool/meta.json", "pool/_SUCCESS", "pool/_units/u.parquet", "pool/en/_x.jsonl", "pool/.cache/x.parquet", "pool/en/.hidden.parquet",
 		"odd[1].parquet", "data.json", "list.txt", "other/b.parquet")
 	if err := os.WriteFile("list.txt", []byte("# what to read\n\n  pool/b.parquet\nother/*.parquet \r\n./data.json\n"), 0o644); err != nil {
 		t.Fatal(err)
