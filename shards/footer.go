@@ -3,7 +3,6 @@ package shards
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -114,61 +113,27 @@ func chunkStart(meta *format.ColumnMetaData) int64 {
 	return meta.DataPageOffset
 }
 
-// checkStorage refuses what parquet-go cannot decode, or would decode wrongly:
-// it takes the codec of the first row group for all.
+// checkStorage refuses a column that parquet-go cannot decode, or would decode
+// wrongly.
 func (r *parquetReader) checkStorage(l *leaf) error {
 	groups := r.file.Metadata().RowGroups
 	for g := range groups {
-		codec := groups[g].Columns[l.column].MetaData.Codec
-		switch codec {
-		case format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd:
-		default:
-			return fmt.Errorf("row group %d: column %s: %w: compression %s; rewrite the file with zstd or snappy", g, l.name, ErrUnsupported, codec)
-		}
-		if first := groups[0].Columns[l.column].MetaData.Codec; codec != first {
-			return fmt.Errorf("row group %d: column %s: %w: compression %s, but %s in row group 0", g, l.name, ErrUnsupported, codec, first)
+		if err := checkCodec(groups[g].Columns[l.column].MetaData.Codec, groups[0].Columns[l.column].MetaData.Codec); err != nil {
+			return fmt.Errorf("row group %d: column %s: %w", g, l.name, err)
 		}
 	}
 	return nil
 }
 
-// checkPages walks the page headers of a flat column chunk: sizes must fit the
-// chunk and the values must be as many as the row group has rows.
+// checkPages checks the page headers of a flat column chunk, where values are
+// as many as rows.
 func (r *parquetReader) checkPages(l *leaf, group int) error {
 	rowGroup := &r.file.Metadata().RowGroups[group]
 	meta := &rowGroup.Columns[l.column].MetaData
 	if meta.NumValues != rowGroup.NumRows {
 		return fmt.Errorf("%w: %d values for %d rows", ErrCorrupt, meta.NumValues, rowGroup.NumRows)
 	}
-	section := io.NewSectionReader(r.obj, chunkStart(meta), meta.TotalCompressedSize)
-	buffer := bufio.NewReaderSize(section, 4<<10)
-	var protocol thrift.CompactProtocol
-	decoder := thrift.NewDecoder(protocol.NewReader(buffer))
-	values := int64(0)
-	for page := 0; ; page++ {
-		if _, err := buffer.Peek(1); errors.Is(err, io.EOF) {
-			break
-		}
-		var header format.PageHeader
-		if err := decoder.Decode(&header); err != nil {
-			return fmt.Errorf("%w: header of page %d: %w", ErrCorrupt, page, err)
-		}
-		n, err := checkPage(&header, meta.Codec)
-		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		values += n
-		if err := skip(buffer, section, int64(header.CompressedPageSize)); err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		if values > rowGroup.NumRows {
-			break
-		}
-	}
-	if values != rowGroup.NumRows {
-		return fmt.Errorf("%w: its pages hold %d values for %d rows", ErrCorrupt, values, rowGroup.NumRows)
-	}
-	return nil
+	return checkPageHeaders(r.obj, meta)
 }
 
 // checkPage checks one page header and returns the number of its values.
