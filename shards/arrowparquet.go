@@ -14,9 +14,6 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// shredRows is how many rows are taken apart before they are written.
-const shredRows = 1024
-
 // copyArrow copies the kept rows of an Arrow IPC file or stream. The schema
 // message goes into the output as it is, so that Arrow readers get back the
 // types that Parquet cannot say (dictionary, duration, time zones ...).
@@ -69,7 +66,8 @@ type arrowCopy struct {
 	root   *shredNode
 	out    *rowWriter
 	shred  *shredder
-	rows   int64 // read so far
+	scores []float32 // of the rows in shred
+	rows   int64     // read so far
 }
 
 func newArrowCopy(schema *arrow.Schema, message []byte, target copyTarget) (*arrowCopy, error) {
@@ -98,27 +96,31 @@ func (c *arrowCopy) record(record arrow.Record) error {
 		if err != nil {
 			return err
 		}
-		err = guard(func() error {
-			for i, kept := range keep {
-				if !kept {
-					continue
-				}
-				if err := c.row(record, int(at)+i); err != nil {
-					return fmt.Errorf("row %d: %w", c.rows+at+int64(i), err)
+		for i, kept := range keep {
+			if !kept {
+				continue
+			}
+			err := guard(func() error { return c.row(record, int(at)+i) })
+			if err != nil {
+				return fmt.Errorf("row %d: %w", c.rows+at+int64(i), err)
+			}
+			c.scores = append(c.scores, scores[0])
+			if scores = scores[1:]; c.shred.full(c.out) {
+				if err := c.flush(); err != nil {
+					return err
 				}
 			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := c.shred.writeTo(c.out, len(scores), scores, c.target.opt.ScoreColumn != ""); err != nil {
-			return err
 		}
 		at += n
 	}
 	c.rows += record.NumRows()
-	return nil
+	return c.flush() // its values are the record's
+}
+
+func (c *arrowCopy) flush() error {
+	err := c.shred.writeTo(c.out, c.scores, c.target.opt.ScoreColumn != "")
+	c.scores = c.scores[:0]
+	return err
 }
 
 func (c *arrowCopy) row(record arrow.Record, i int) error {
@@ -127,6 +129,7 @@ func (c *arrowCopy) row(record arrow.Record, i int) error {
 			return fmt.Errorf("column %s: %w", n.name, err)
 		}
 	}
+	c.shred.rows++
 	return nil
 }
 

@@ -86,10 +86,27 @@ func TestCopyMutants(t *testing.T) {
 			}
 		}
 	}
+	for i := range 400 {
+		b := slices.Clone(typeFile(t, []string{"all.arrow", "all.arrows"}[i%2]))
+		for range 1 + rng.IntN(4) {
+			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+		}
+		mutants++
+		if checkCopy(t, b, Arrow, masks["third"]) {
+			failed++
+		}
+	}
 	if failed < mutants/4 {
 		t.Errorf("only %d of %d mutants were refused: are they mutants?", failed, mutants)
 	}
 	t.Logf("%d of %d mutants refused", failed, mutants)
+}
+
+// FuzzCopyArrow: any bytes give an error or the right number of rows.
+func FuzzCopyArrow(f *testing.F) {
+	f.Add(typeFile(f, "all.arrows"))
+	f.Add(typeFile(f, "arrow_string_view.arrows"))
+	f.Fuzz(func(t *testing.T, input []byte) { checkCopy(t, input, Arrow, masks["third"]) })
 }
 
 // FuzzCopyParquet: any bytes give an error or the right number of rows.

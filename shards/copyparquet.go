@@ -1,6 +1,7 @@
 package shards
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 
 const (
 	// readBuffers is the memory for reads from a file, of all columns together.
-	readBuffers = 8 << 20
+	readBuffers = 4 << 20
 	// valueRun is how many values are handed from a reader to a writer at once.
 	valueRun = 256
 )
@@ -30,7 +31,7 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	out, err := beginParquetCopy(footer, target.w, target.opt)
+	out, err := beginParquetCopy(in.obj, footer, target)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func reopenNarrow(obj Object, columns int) (file *parquet.File, err error) {
 }
 
 // beginParquetCopy makes the writer for a copy of the file with this footer.
-func beginParquetCopy(footer *parquetFooter, w io.Writer, opt CopyOptions) (*rowWriter, error) {
+func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*rowWriter, error) {
 	schema := footer.schema
 	inputs, err := schema.leaves()
 	if err != nil {
@@ -73,13 +74,16 @@ func beginParquetCopy(footer *parquetFooter, w io.Writer, opt CopyOptions) (*row
 	encodings := make([]encoding.Encoding, len(inputs), len(inputs)+1)
 	for i := range inputs {
 		encodings[i] = outputEncoding(footer.meta.RowGroups, i)
+		if encodings[i] == &parquet.RLEDictionary && !repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData) {
+			encodings[i] = nil
+		}
 	}
-	meta, err := copiedMetadata(footer.meta.KeyValueMetadata, opt)
+	meta, err := copiedMetadata(footer.meta.KeyValueMetadata, target.opt)
 	if err != nil {
 		return nil, err
 	}
-	if opt.ScoreColumn != "" {
-		if schema, err = withScore(schema, opt.ScoreColumn); err != nil {
+	if target.opt.ScoreColumn != "" {
+		if schema, err = withScore(schema, target.opt.ScoreColumn); err != nil {
 			return nil, err
 		}
 		encodings = append(encodings, nil)
@@ -91,7 +95,7 @@ func beginParquetCopy(footer *parquetFooter, w io.Writer, opt CopyOptions) (*row
 	for i, c := range leaves {
 		c.encoding = encodings[i]
 	}
-	return newRowWriter(w, schema, leaves, meta, opt.rowGroupBytes())
+	return newRowWriter(target.w, schema, leaves, meta, target.opt.rowGroupBytes())
 }
 
 // withScore adds the score column to a schema.
@@ -171,6 +175,17 @@ func outputEncoding(groups []format.RowGroup, column int) encoding.Encoding {
 		return &parquet.ByteStreamSplit
 	}
 	return &parquet.Plain
+}
+
+// repeats tells, by the header of its dictionary, whether a chunk has each of
+// its values twice or more on average: with fewer a dictionary saves nothing.
+func repeats(obj Object, meta *format.ColumnMetaData) bool {
+	var header format.PageHeader
+	section := bufio.NewReaderSize(io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize), 128)
+	err := guard(func() error {
+		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(section)).Decode(&header)
+	})
+	return err != nil || header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2
 }
 
 // groupCopy copies the kept rows of one row group, window by window.

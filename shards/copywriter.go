@@ -148,12 +148,13 @@ func rawSize(v *parquet.Value) int64 {
 func (w *rowWriter) window() int64 { return min(windowBytes, w.limit) }
 
 // windowRows is the number of rows of a window, when perRow bytes are expected
-// of each: but no less than what rows had so far.
+// of each: but no less than what rows had so far, and few before that is known.
 func (w *rowWriter) windowRows(perRow int64) int64 {
 	if w.total > 0 {
 		perRow = max(perRow, w.totalRaw/w.total)
 	}
-	return min(max(1, w.window()/max(1, perRow)), maxWindowRows)
+	known := max(64, 8*w.total)
+	return min(max(1, w.window()/max(1, perRow)), known, maxWindowRows)
 }
 
 // endRows says that every column got n more rows. It is where a row group may end.

@@ -86,7 +86,6 @@ type jsonCopy struct {
 	out    *rowWriter
 	shred  *shredder
 	scores []float32 // of the rows in shred
-	size   int64     // bytes of the lines in shred
 }
 
 // line copies one row, if it is kept.
@@ -103,15 +102,15 @@ func (c *jsonCopy) line(line []byte, _ int64) error {
 		return err
 	}
 	c.scores = append(c.scores, scores...)
-	if c.size += int64(len(line)); c.size < c.out.window() && len(c.scores) < shredRows {
-		return nil
+	if c.shred.rows++; c.shred.full(c.out) {
+		return c.flush()
 	}
-	return c.flush()
+	return nil
 }
 
 func (c *jsonCopy) flush() error {
-	err := c.shred.writeTo(c.out, len(c.scores), c.scores, c.target.opt.ScoreColumn != "")
-	c.scores, c.size = c.scores[:0], 0
+	err := c.shred.writeTo(c.out, c.scores, c.target.opt.ScoreColumn != "")
+	c.scores = c.scores[:0]
 	return err
 }
 

@@ -7,6 +7,9 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
+// shredRows is how many rows are taken apart before they are written.
+const shredRows = 1024
+
 // shredKind is how the values of a shredNode nest.
 type shredKind int
 
@@ -94,7 +97,11 @@ func (n *shredNode) appendElements(to []format.SchemaElement) []format.SchemaEle
 }
 
 // shredder collects the values of some rows, by leaf.
-type shredder struct{ columns [][]parquet.Value }
+type shredder struct {
+	columns [][]parquet.Value
+	rows    int
+	size    int64 // raw bytes of the values that are not null
+}
 
 func newShredder(root *shredNode) *shredder {
 	return &shredder{columns: make([][]parquet.Value, root.place(0, 0))}
@@ -110,11 +117,15 @@ func (s *shredder) null(n *shredNode, rep, def int) {
 // add adds the value of leaf n.
 func (s *shredder) add(n *shredNode, v parquet.Value, rep, def int) {
 	s.columns[n.first] = append(s.columns[n.first], v.Level(rep, def, n.first))
+	s.size += rawSize(&v)
 }
 
-// writeTo moves the collected rows to a file, with scores if it has a column
-// for them.
-func (s *shredder) writeTo(w *rowWriter, rows int, scores []float32, hasScore bool) error {
+// full tells whether the rows are enough to be written.
+func (s *shredder) full(w *rowWriter) bool { return s.rows >= shredRows || s.size >= w.window() }
+
+// writeTo moves the rows to a file, with a score each if it has a column for
+// them.
+func (s *shredder) writeTo(w *rowWriter, scores []float32, hasScore bool) error {
 	for i, values := range s.columns {
 		if err := w.write(i, values); err != nil {
 			return err
@@ -127,6 +138,8 @@ func (s *shredder) writeTo(w *rowWriter, rows int, scores []float32, hasScore bo
 			return err
 		}
 	}
+	rows := s.rows
+	s.rows, s.size = 0, 0
 	return w.endRows(int64(rows))
 }
 

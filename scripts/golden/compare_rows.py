@@ -17,6 +17,7 @@ differs and a count; exits 1 if anything differs. Needs pyarrow and duckdb.
 """
 import pathlib
 import sys
+import uuid
 
 import duckdb
 import pyarrow as pa
@@ -88,7 +89,8 @@ def physical(v):
         milli = getattr(t, "unit", "") == "s" and not pa.types.is_duration(t)  # Parquet has no seconds
         v = v.cast(pa.int32() if t.bit_width == 32 else pa.int64())
         v = pc.multiply(v, 1000) if milli else v
-    return [x.encode() if isinstance(x, str) else x for x in v.to_pylist() if x is not None and x == x]
+    plain = [x.bytes if isinstance(x, uuid.UUID) else x for x in v.to_pylist()]
+    return [x.encode() if isinstance(x, str) else x for x in plain if x is not None and x == x]
 
 
 def bounds(path):

@@ -170,7 +170,7 @@ required = pa.schema([
     pa.field("b.c", pa.list_(pa.field("item", pa.string(), nullable=False)), nullable=False, metadata={"PARQUET:field_id": "7"}),
 ], metadata={"empty": "", "ü": "✓", "big": "0123456789" * 30})
 write("schema_required_field_ids", pa.table([pa.array(range(ROWS), pa.int32()),
-      pa.array([["x"] * (i % 3) for i in range(ROWS)])], schema=required), write_page_index=True, store_schema=True)
+      pa.array([["x"] * (i % 3) for i in range(ROWS)])], schema=required), write_page_index=True, use_dictionary=False, column_encoding={"a": "BYTE_STREAM_SPLIT"})
 one = pa.table({"v": pa.array([[{"a": 1, "b": None}]], pa.list_(pair))})
 write("rows_one", one)
 
