@@ -110,7 +110,7 @@ func TestScoreChartGeometry(t *testing.T) {
 			t.Errorf("bar %d: %v, want %v", i, got, want[i])
 		}
 	}
-	if c.Cut == nil || c.Cut.X != 50 || c.Cut.Left || c.Cut.Detail != "11 kept" {
+	if c.Cut == nil || c.Cut.X != 50 || c.Cut.Left || c.Cut.Label != "cut +1.5000, 11 kept" {
 		t.Errorf("cut %+v", c.Cut)
 	}
 	if c := newScoreChart(Scores{Cut: float32(math.NaN()), Bins: []Bin{{0, 1, 1, 0}}}, 1, "documents"); c.Cut != nil {

@@ -37,10 +37,9 @@ type bar struct {
 
 // cutMark is the line at the cut with its label.
 type cutMark struct {
-	X      coord
-	Left   bool // the label stands left of the line
-	Label  string
-	Detail string
+	X     coord
+	Left  bool // the label stands left of the line
+	Label string
 }
 
 // binRow is one line of the table that holds the same numbers.
@@ -75,8 +74,8 @@ func newScoreChart(s Scores, kept int64, unit string) *scoreChart {
 	c.Description = fmt.Sprintf("Histogram of %s in %d bins from %s to %s; the tallest bin holds %s %s.",
 		c.Label, len(bins), fixed(bins[0].Low, digits), fixed(bins[len(bins)-1].High, digits), count(tallest(bins)), unit)
 	if hasCut {
-		c.Cut = &cutMark{X: x.at(cut), Label: "cut " + signed(cut, 4), Detail: count(kept) + " kept"}
-		c.Cut.Left = c.Cut.X > 70
+		c.Cut = &cutMark{X: x.at(cut), Label: "cut " + signed(cut, 4) + ", " + count(kept) + " kept"}
+		c.Cut.Left = c.Cut.X > 50
 		c.Description += fmt.Sprintf(" The cut is at %s.", signed(cut, 4))
 	}
 	c.Note = outside(s, bins, digits, unit)
@@ -216,9 +215,10 @@ func newLossChart(l Losses, unit string) *lossChart {
 		c.Description += fmt.Sprintf(" %s: %s.", strings.ToUpper(s.name[:1])+s.name[1:], series.MedianLabel)
 		c.Series = append(c.Series, series)
 	}
-	for i := range c.Series { // one label below the other, so that they never overlap
-		s := &c.Series[i]
-		s.LabelY, s.LabelLeft = coord(4+16*i), s.Median > 70
+	for i := range c.Series { // one label above the other, on the outer sides where they fit
+		s, other := &c.Series[i], c.Series[len(c.Series)-1-i]
+		outer := s.Median < other.Median || (s.Median == other.Median && i == 0)
+		s.LabelY, s.LabelLeft = coord(-26+16*i), s.Median > 80 || s.Median > 20 && outer
 	}
 	return c
 }
