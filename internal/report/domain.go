@@ -113,7 +113,7 @@ func newDomainRow(d, sum Domain) domainRow {
 		Name: d.Name, Before: evenly(d.Rows, sum.Rows), After: evenly(d.KeptRows, sum.KeptRows),
 		Rows: count(d.Rows), Kept: count(d.KeptRows), Rate: evenly(d.KeptRows, d.Rows),
 		Tokens: count(d.Tokens), KeptTokens: count(d.KeptTokens),
-		TokenBefore: percent(d.Tokens, sum.Tokens), TokenAfter: evenly(d.KeptTokens, sum.KeptTokens),
+		TokenBefore: evenly(d.Tokens, sum.Tokens), TokenAfter: evenly(d.KeptTokens, sum.KeptTokens),
 		before: ratio(d.Rows, sum.Rows), after: ratio(d.KeptRows, sum.KeptRows), lift: math.NaN(),
 	}
 	if r.before > 0 && sum.KeptRows > 0 {
