@@ -105,7 +105,6 @@ func TestCopyMutants(t *testing.T) {
 // FuzzCopyArrow: any bytes give an error or the right number of rows.
 func FuzzCopyArrow(f *testing.F) {
 	f.Add(typeFile(f, "all.arrows"))
-	f.Add(typeFile(f, "arrow_string_view.arrows"))
 	f.Fuzz(func(t *testing.T, input []byte) { checkCopy(t, input, Arrow, masks["third"]) })
 }
 
