@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -54,6 +55,9 @@ func newInspectCommand(a *app) *cobra.Command {
 
 // inspect looks at one argument: an output folder, a model folder or shards.
 func inspect(ctx context.Context, arg string) ([]any, error) {
+	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+		return inspectShards(ctx, arg)
+	}
 	manifest, err := shards.ReadManifest(ctx, local.New(arg), manifestName)
 	switch {
 	case err == nil && manifest.Stage != "train":
@@ -68,6 +72,11 @@ func inspect(ctx context.Context, arg string) ([]any, error) {
 		}
 		return []any{newInspectedModel(arg, model, manifest)}, nil
 	}
+	return inspectShards(ctx, arg)
+}
+
+// inspectShards looks at the shards that an argument names.
+func inspectShards(ctx context.Context, arg string) ([]any, error) {
 	inputs, err := listInputs(ctx, []string{arg})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/curate-data/curate/scoring/backend"
 )
 
 // TestMain lets a test start this binary as the real command, in a process of
@@ -41,10 +43,10 @@ func mustCurate(t *testing.T, args ...string) (stdout, stderr string) {
 // backendForTests is XLA where the plugin is installed, else pure Go.
 func backendForTests(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("CURATE_REQUIRE_XLA") == "1" {
-		return "xla:cpu"
+	if _, err := backend.FindPlugin("cpu"); err == nil || os.Getenv("CURATE_REQUIRE_XLA") == "1" {
+		return backend.CPU
 	}
-	return "go"
+	return backend.Go
 }
 
 // tinyConfig writes a config that trains, scores, selects and writes 28 real
@@ -64,9 +66,9 @@ func tinyConfig(t *testing.T, more ...string) (config, output string) {
 		"id_column: id",
 		"domain_column: domain",
 		"tokenizer: " + demo + "/tokenizer.json",
-		"sequence_length: 64",
-		"prior: {preset: olmo-nano, batch_size: 4, tokens: 4096}",
-		"conditional: {target: [" + demo + "/target.parquet], batch_size: 4, tokens: 2048}",
+		"sequence_length: 32",
+		"prior: {preset: olmo-nano, batch_size: 4, tokens: 1024}",
+		"conditional: {target: [" + demo + "/target.parquet], batch_size: 4, tokens: 512}",
 		"select: {keep_fraction: 0.25}",
 	}
 	config = filepath.Join(dir, "tiny.yaml")

@@ -119,7 +119,7 @@ func TestCorruptShardIsNamed(t *testing.T) {
 	good := filepath.Join(filepath.Dir(config), "more.jsonl")
 	scores := filepath.Join(t.TempDir(), "scores")
 	code, _, stderr := curate(t, "score", "--prior", filepath.Join(output, "models/prior"), "--conditional", filepath.Join(output, "models/conditional"),
-		"--backend", backendForTests(t), "--sequence-length", "64", "--output", scores, good, bad)
+		"--backend", backendForTests(t), "--sequence-length", "32", "--output", scores, good, bad)
 	if code != exitPartial || !strings.Contains(stderr, "bad.parquet") {
 		t.Errorf("exit %d, want %d, naming bad.parquet:\n%s", code, exitPartial, stderr)
 	}
