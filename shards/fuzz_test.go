@@ -3,6 +3,7 @@ package shards_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,6 +95,42 @@ func FuzzJSONText(f *testing.F) {
 		}
 	})
 }
+
+// FuzzJSONFields holds the fields that are found in an object against
+// encoding/json, which has them all.
+func FuzzJSONFields(f *testing.F) {
+	for _, s := range []string{`{"text":"a","id":1}`, ` { "x" : [ {"text":"\\"} , "]" ] , "text" : "\"}" , "te\u0078t":"2"}`, `{"text":{"text":"x"}}`, `{}`,
+		`{"text":"","id":-1,"a":{"b":{"c":"d"}},"l":[],"o":{}}`, `{"id":"1","text":null,"a":null}`, `{"a.b.c":"x","text":"\\\\\""}`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		var want struct{ Text, ID *string }
+		var keys map[string]json.RawMessage
+		if strings.ContainsAny(line, "\n") || json.Unmarshal([]byte(line), &keys) != nil || keys == nil || !utf8.ValidString(line) || strings.Contains(line, `\ud`) || strings.Contains(line, `\uD`) {
+			t.Skip()
+		}
+		for key, to := range map[string]**string{"text": &want.Text, "id": &want.ID} {
+			if keys[key] != nil && json.Unmarshal(keys[key], to) != nil {
+				t.Skip() // not a string: tested elsewhere
+			}
+		}
+		in := memInput("f.jsonl", []byte(line))
+		sh, err := shards.Open(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sh.Close()
+		rows, err := readAll(t, sh, shards.Columns{Text: "text", ID: "id"}, 0, 1)
+		if (keys["text"] == nil || keys["id"] == nil) != errors.Is(err, shards.ErrColumn) || err != nil && !errors.Is(err, shards.ErrColumn) {
+			t.Fatalf("%s: error %v", line, err)
+		}
+		if len(rows) != 1 || !equalStrings(rows[0][0], want.Text) || !equalStrings(rows[0][1], want.ID) {
+			t.Errorf("%s: got %v", line, rows)
+		}
+	})
+}
+
+func equalStrings(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func FuzzScores(f *testing.F) {
 	b, err := os.ReadFile("testdata/scores.parquet")

@@ -1,6 +1,7 @@
 package shards_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,6 +127,45 @@ func TestHostile(t *testing.T) {
 	t.Logf("%d files damaged: %d refused, %d read with all their rows", failed+read, failed, read)
 	if failed < (failed+read)/4 {
 		t.Errorf("only %d of %d damaged files were refused", failed, failed+read)
+	}
+}
+
+// TestHostileCounts lowers, one at a time, everything in a file that looks like
+// its number of rows.
+func TestHostileCounts(t *testing.T) {
+	golden := loadGolden(t)
+	for name, count := range map[string][2]string{
+		"plain-file.arrow":        {"\x28\x00\x00\x00\x00\x00\x00\x00", "\x27\x00\x00\x00\x00\x00\x00\x00"}, // int64 40, 39
+		"plain-stream.arrows":     {"\x28\x00\x00\x00\x00\x00\x00\x00", "\x27\x00\x00\x00\x00\x00\x00\x00"},
+		"lz4-file.arrow":          {"\x07\x00\x00\x00\x00\x00\x00\x00", "\x06\x00\x00\x00\x00\x00\x00\x00"},
+		"plain-index-crc.parquet": {"\x50", "\x4e"}, // zigzag varints of 40, 39
+		"groups-zstd-v2.parquet":  {"\x0e", "\x0c"},
+		"required.parquet":        {"\x50", "\x4e"},
+	} {
+		in := golden.Inputs[name]
+		whole, err := os.ReadFile(filepath.Join("testdata/inputs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused := 0
+		for at := 0; at < len(whole); at++ {
+			i := bytes.Index(whole[at:], []byte(count[0]))
+			if i < 0 {
+				break
+			}
+			at += i
+			b := append(append(append([]byte(nil), whole[:at]...), count[1]...), whole[at+len(count[1]):]...)
+			rows, _, err := countRows(memInput(name, b), in.columns())
+			if want := int64(len(golden.Tables[in.Rows])); err == nil && rows != want {
+				t.Errorf("%s with a lower count at %d: read %d rows of %d without an error", name, at, rows, want)
+			}
+			if err != nil {
+				refused++
+			}
+		}
+		if refused < 3 {
+			t.Errorf("%s: only %d lower counts were refused", name, refused)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -143,6 +144,28 @@ func TestInputs(t *testing.T) {
 			}
 			checkGroups(t, s, want, rows)
 		})
+	}
+}
+
+// TestReadParallel reads one shard in several goroutines.
+func TestReadParallel(t *testing.T) {
+	golden := loadGolden(t)
+	for _, name := range []string{"groups-zstd-v2.parquet", "dictionary-file.arrow", "zstd-stream.arrows", "ascii.jsonl.zst"} {
+		s, err := shards.Open(context.Background(), inputOf(t, filepath.Join("testdata/inputs", name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				rows, err := readAll(t, s, golden.Inputs[name].columns(), 0, s.NumRowGroups())
+				if err != nil || !cmp.Equal(rows, golden.Tables[golden.Inputs[name].Rows]) {
+					t.Errorf("%s: other rows, error %v", name, err)
+				}
+			})
+		}
+		group.Wait()
 	}
 }
 

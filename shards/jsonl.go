@@ -1,13 +1,13 @@
 package shards
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -107,17 +107,20 @@ func (p *jsonPlan) fill(ctx context.Context, lines *lineReader, build *batchBuil
 
 // row adds one row.
 func (p *jsonPlan) row(line []byte, build *batchBuilder) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(line, &object); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	if !json.Valid(line) {
+		var ignored json.RawMessage
+		return fmt.Errorf("%w: %w", ErrCorrupt, json.Unmarshal(line, &ignored)) // which says where
 	}
-	if object == nil {
-		return fmt.Errorf("%w: null, want an object", ErrCorrupt)
+	line = trimSpace(line)
+	if line[0] != '{' {
+		return fmt.Errorf("%w: %s, want an object", ErrCorrupt, kindOfJSON(line))
 	}
 	if p.keys == nil {
-		p.keys = slices.Sorted(maps.Keys(object))
+		p.keys = []string{} // not again, also when there are none
+		eachField(line, func(key, _ []byte) { p.keys = append(p.keys, string(unquote(key))) })
+		slices.Sort(p.keys)
 	}
-	text, err := p.value(object, 0)
+	text, err := p.value(line, 0)
 	if err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func (p *jsonPlan) row(line []byte, build *batchBuilder) error {
 		build.text.Append(unquote(text))
 	}
 	for i, labels := range build.labels() {
-		if err := p.label(object, 1+i, labels); err != nil {
+		if err := p.label(line, 1+i, labels); err != nil {
 			return err
 		}
 	}
@@ -137,7 +140,7 @@ func (p *jsonPlan) row(line []byte, build *batchBuilder) error {
 }
 
 // label adds the id or domain of a row.
-func (p *jsonPlan) label(object map[string]json.RawMessage, column int, to *array.StringBuilder) error {
+func (p *jsonPlan) label(object []byte, column int, to *array.StringBuilder) error {
 	value, err := p.value(object, column)
 	switch {
 	case err != nil:
@@ -146,7 +149,7 @@ func (p *jsonPlan) label(object map[string]json.RawMessage, column int, to *arra
 		to.AppendNull()
 	case value[0] == '"':
 		appendLabel(to, string(unquote(value)))
-	case kindOfJSON(value) == "a number" && !strings.ContainsAny(string(value), ".eE"):
+	case kindOfJSON(value) == "a number" && !bytes.ContainsAny(value, ".eE"):
 		to.Append(string(value))
 	default:
 		return fmt.Errorf("%w %q: it is %s, want a string or an integer", ErrColumn, p.cols[column], kindOfJSON(value))
@@ -156,27 +159,24 @@ func (p *jsonPlan) label(object map[string]json.RawMessage, column int, to *arra
 
 // value finds a column in a row; nil when it is missing, null or not wanted.
 // A key that contains dots itself wins over a path.
-func (p *jsonPlan) value(object map[string]json.RawMessage, column int) (json.RawMessage, error) {
+func (p *jsonPlan) value(object []byte, column int) ([]byte, error) {
 	name := p.cols[column]
 	if name == "" {
 		return nil, nil
 	}
-	value, ok := object[name]
+	value, ok := field(object, name)
 	for rest := name; !ok; {
 		var part string
 		var more bool
 		part, rest, more = strings.Cut(rest, ".")
-		value, ok = object[part]
+		value, ok = field(object, part)
 		if !ok || !more || isNull(value) {
 			break
 		}
 		if value[0] != '{' {
 			return nil, fmt.Errorf("%w %q: its part %q is %s, want an object", ErrColumn, name, part, kindOfJSON(value))
 		}
-		object, ok = nil, false
-		if err := json.Unmarshal(value, &object); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
+		object, ok = value, false
 	}
 	if ok {
 		p.seen[column] = true
@@ -198,10 +198,10 @@ func (p *jsonPlan) checkSeen(rows int64) error {
 	return nil
 }
 
-func isNull(value json.RawMessage) bool { return value[0] == 'n' }
+func isNull(value []byte) bool { return value[0] == 'n' }
 
 // kindOfJSON names what a valid JSON value is.
-func kindOfJSON(value json.RawMessage) string {
+func kindOfJSON(value []byte) string {
 	switch value[0] {
 	case '"':
 		return "a string"
