@@ -167,7 +167,44 @@ func TestLinks(t *testing.T) {
 	}
 	infos, err := local.New(through).List(context.Background(), "")
 	if err != nil || len(infos) != 1 || infos[0].Name != "linked.jsonl" {
-		t.Errorf("got %+v, error %v", infos, err)
+		t.Errorf("List: got %+v, error %v", infos, err)
+	}
+	infos, err = local.New(through).Glob(context.Background(), "**/*.jsonl")
+	if err != nil || len(infos) != 1 || infos[0].Name != "linked.jsonl" {
+		t.Errorf("Glob: got %+v, error %v", infos, err)
+	}
+}
+
+// TestLinkLoop lists a folder that contains itself.
+func TestLinkLoop(t *testing.T) {
+	s := local.New(t.TempDir())
+	storetest.Put(t, s, "a/x.jsonl", "{}")
+	if err := os.Symlink(s.Root, filepath.Join(s.Root, "a", "loop")); err != nil {
+		t.Fatal(err)
+	}
+	for what, list := range map[string]func(context.Context, string) ([]shards.ObjectInfo, error){"List": s.List, "Glob": s.Glob} {
+		pattern := map[string]string{"List": "", "Glob": "**/*.jsonl"}[what]
+		infos, err := list(context.Background(), pattern)
+		if err != nil || len(infos) != 1 || infos[0].Name != "a/x.jsonl" {
+			t.Errorf("%s: got %+v, error %v", what, infos, err)
+		}
+	}
+}
+
+// TestMode checks that files get the mode that the user's umask gives.
+func TestMode(t *testing.T) {
+	s := local.New(t.TempDir())
+	storetest.Put(t, s, "x", "")
+	if err := os.WriteFile(filepath.Join(s.Root, "y"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	x, err := os.Stat(filepath.Join(s.Root, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := os.Stat(filepath.Join(s.Root, "y"))
+	if err != nil || x.Mode() != y.Mode() {
+		t.Errorf("mode %v, want %v, error %v", x.Mode(), y.Mode(), err)
 	}
 }
 

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,7 +27,8 @@ func (s *Store) Create(_ context.Context, name string) (shards.Pending, error) {
 	if err := makeFolder(filepath.Dir(final)); err != nil {
 		return nil, fmt.Errorf("create object %s: %w", final, err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(final), "."+filepath.Base(final)+".*"+temporary)
+	name = filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+"."+rand.Text()+temporary)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) // os.CreateTemp would ignore the umask
 	if err != nil {
 		return nil, fmt.Errorf("create object %s: %w", final, err)
 	}
@@ -58,10 +60,6 @@ func (p *pending) Finish(ctx context.Context) error {
 func (p *pending) publish(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
-	}
-	// CreateTemp makes files that only the owner may read.
-	if err := p.file.Chmod(0o644); err != nil {
-		return err
 	}
 	if err := p.file.Sync(); err != nil {
 		return err

@@ -94,7 +94,7 @@ func (s *Store) Glob(ctx context.Context, pattern string) ([]shards.ObjectInfo, 
 			return err
 		}
 		return appendInfo(&infos, s.path(name), name)
-	}, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
+	}, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors(), doublestar.WithNoFollow())
 	if err != nil {
 		return nil, fmt.Errorf("match %s in folder %s: %w", pattern, s.Root, err)
 	}
