@@ -84,16 +84,17 @@ func (a *app) start() error {
 		}
 		debug.SetMemoryLimit(limit)
 	}
-	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet})
+	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional")})
 	level := slog.LevelInfo
 	if a.quiet {
 		level = slog.LevelError
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if f, ok := a.stderr.(*os.File); ok && !term.IsTerminal(int(f.Fd())) && a.json {
-		a.log = slog.New(slog.NewJSONHandler(a.stderr, options))
+		a.log = slog.New(slog.NewJSONHandler(a.progress, options))
 	} else {
-		a.log = slog.New(slog.NewTextHandler(a.stderr, options))
+		a.log = slog.New(slog.NewTextHandler(a.progress, options)) // above the bars
+
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ func (a *app) start() error {
 // say prints one line for people, unless --quiet.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
+		fmt.Fprintf(a.progress, format+"\n", args...)
 	}
 }
 

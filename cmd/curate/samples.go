@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -50,42 +51,55 @@ func byScoreDown(a, b scored) int {
 	return cmp.Or(cmp.Compare(b.color, a.color), a.at.Compare(b.at))
 }
 
-// spread is the range of a histogram of losses.
+// spread finds the range of a histogram of losses: all values but outliers,
+// which would squeeze the picture.
 type spread struct {
-	low, high float32
-	any       bool
+	low, high    float64
+	n            float64
+	sum, squares float64
 }
 
 func (s *spread) add(v float32) {
-	if !s.any {
-		s.low, s.high, s.any = v, v, true
+	x := float64(v)
+	if s.n == 0 {
+		s.low, s.high = x, x
 	}
-	s.low, s.high = min(s.low, v), max(s.high, v)
+	s.low, s.high = min(s.low, x), max(s.high, x)
+	s.n++
+	s.sum += x
+	s.squares += x * x
+}
+
+// clip narrows the range to four standard deviations around the mean.
+func (s *spread) clip() {
+	mean := s.sum / s.n
+	deviation := math.Sqrt(max(0, s.squares/s.n-mean*mean))
+	s.low, s.high = max(s.low, mean-4*deviation), min(s.high, mean+4*deviation)
 }
 
 const lossBins = 48
 
 func (s spread) bins() []report.Bin {
-	if !s.any {
+	if s.n == 0 {
 		return nil
 	}
-	high := s.high
-	if high == s.low {
-		high++
-	}
 	bins := make([]report.Bin, lossBins)
-	width := float64(high-s.low) / lossBins
 	for i := range bins {
-		bins[i].Low, bins[i].High = float64(s.low)+width*float64(i), float64(s.low)+width*float64(i+1)
+		bins[i].Low, bins[i].High = s.low+s.width()*float64(i), s.low+s.width()*float64(i+1)
 	}
 	return bins
 }
 
-func (s spread) index(v float32) int {
+func (s spread) width() float64 {
 	if s.high == s.low {
-		return 0
+		return 1.0 / lossBins
 	}
-	return min(lossBins-1, int(float64(v-s.low)/float64(s.high-s.low)*lossBins))
+	return (s.high - s.low) / lossBins
+}
+
+// index is the bin of a value; outliers count in the outermost bins.
+func (s spread) index(v float32) int {
+	return max(0, min(lossBins-1, int((float64(v)-s.low)/s.width())))
 }
 
 // survey is what the report needs to know about the scores of a pool.
@@ -101,7 +115,7 @@ func surveyScores(ctx context.Context, src pipeline.ScoreSource, cut float32) (*
 		best: extremes{compare: byScoreDown}, worst: extremes{compare: byScore},
 		keptLast: extremes{compare: byScore}, droppedFirst: extremes{compare: byScoreDown},
 	}
-	var prior, conditional spread
+	var both spread // one range, so that the two histograms can be compared
 	err := eachScored(ctx, src, func(r scored) {
 		s.best.add(r)
 		s.worst.add(r)
@@ -110,14 +124,13 @@ func surveyScores(ctx context.Context, src pipeline.ScoreSource, cut float32) (*
 		} else {
 			s.droppedFirst.add(r)
 		}
-		prior.add(r.prior)
-		conditional.add(r.cond)
+		both.add(r.prior)
+		both.add(r.cond)
 	})
 	if err != nil {
 		return nil, err
 	}
-	// One range for both, so that the two histograms can be compared.
-	both := spread{min(prior.low, conditional.low), max(prior.high, conditional.high), prior.any}
+	both.clip()
 	s.prior, s.conditional = both.bins(), both.bins()
 	return s, eachScored(ctx, src, func(r scored) {
 		for _, loss := range []struct {

@@ -211,19 +211,29 @@ type scoreSink struct {
 	out    *shards.ScoreWriter
 	task   *progress.Task
 	rows   int64 // written
-	read   int64
 }
 
+// rowsPerCall is how many documents go to the models in one call: enough to
+// fill device batches of all lengths, few enough for progress to move.
+const rowsPerCall = 128
+
 func (s *scoreSink) Write(ctx context.Context, b pipeline.Batch) error {
-	scores, err := s.scorer.Score(ctx, b)
-	if err != nil {
-		return err
+	defer b.Release()
+	for from := 0; from < b.NumRows(); from += rowsPerCall {
+		to := min(b.NumRows(), from+rowsPerCall)
+		part := b
+		part.Record, part.FirstRow = b.Record.NewSlice(int64(from), int64(to)), b.FirstRow+int64(from)
+		scores, err := s.scorer.Score(ctx, part)
+		if err != nil {
+			return err
+		}
+		s.rows += int64(scores.Len())
+		s.task.Add(int64(to - from))
+		if err := s.out.Write(scores); err != nil {
+			return err
+		}
 	}
-	s.rows += int64(scores.Len())
-	counts := s.scorer.Counts()
-	s.task.Add(counts.Rows - s.read)
-	s.read = counts.Rows
-	return s.out.Write(scores)
+	return nil
 }
 
 func (s *scoreSink) Finish(context.Context) error { return s.out.Close() }

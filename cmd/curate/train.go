@@ -175,7 +175,7 @@ func trainEvents(a *app, role string, task **progress.Task) train.Events {
 		Notice: func(text string) { a.say("train %s: %s", role, text) },
 		Start: func(plan train.Plan, done int) {
 			perStep := int64(plan.BatchSize) * int64(plan.SequenceLength)
-			*task = a.progress.Start("train "+role, "tokens", int64(plan.Steps-done)*perStep)
+			*task = a.progress.Start("train "+role, "tok", int64(plan.Steps-done)*perStep)
 			seen = int64(done) * perStep
 		},
 		Step: func(step train.Step) {
