@@ -23,7 +23,6 @@ type checkpointHead struct {
 	Key     string `json:"key"`      // what the run is made of; another key, another run
 	Step    int    `json:"step"`     // steps done; the data position follows from it
 	LogSize int64  `json:"log_size"` // bytes of train.jsonl that belong to these steps
-	Values  int64  `json:"values"`   // float32 values that follow
 }
 
 const checkpointFormat = "curate-checkpoint-1"
@@ -31,14 +30,15 @@ const checkpointFormat = "curate-checkpoint-1"
 // errNoCheckpoint says that there is nothing to go on from.
 var errNoCheckpoint = errors.New("no checkpoint of this run")
 
-// stateWriter writes weights, first and second moments, one tensor at a time,
-// so that the host never holds a second copy of all.
-type stateWriter interface {
+// state is what a checkpoint holds: weights, first and second moments. Both
+// methods go one tensor at a time, so that the host never holds a copy of all.
+type state interface {
 	writeState(to io.Writer) error
+	readState(from io.Reader) error
 }
 
 // writeCheckpoint replaces the checkpoint at path, atomically.
-func writeCheckpoint(path string, head checkpointHead, state stateWriter) error {
+func writeCheckpoint(path string, head checkpointHead, s state) error {
 	head.Format = checkpointFormat
 	err := writeAtomic(path, func(file io.Writer) error {
 		digest := sha256.New()
@@ -50,7 +50,7 @@ func writeCheckpoint(path string, head checkpointHead, state stateWriter) error 
 		if _, err := out.Write(append(line, '\n')); err != nil {
 			return err
 		}
-		if err := state.writeState(out); err != nil {
+		if err := s.writeState(out); err != nil {
 			return err
 		}
 		_, err = file.Write(digest.Sum(nil))
@@ -62,47 +62,39 @@ func writeCheckpoint(path string, head checkpointHead, state stateWriter) error 
 	return nil
 }
 
-// readCheckpoint reads the checkpoint at path: its head, and values for tensors
-// of the given sizes, three times (weights, first, second moments). A missing
-// one, one of another run, or a damaged one gives errNoCheckpoint with the cause.
-func readCheckpoint(path, key string, sizes []int) (checkpointHead, [3][][]float32, error) {
-	var head checkpointHead
-	var values [3][][]float32
-	none := func(format string, args ...any) (checkpointHead, [3][][]float32, error) {
-		return checkpointHead{}, [3][][]float32{}, fmt.Errorf("%w: "+format, append([]any{errNoCheckpoint}, args...)...)
+// readCheckpoint fills s from the checkpoint at path and returns its head. A
+// missing one, one of another run, or a damaged one gives errNoCheckpoint with
+// the cause; s may then hold anything.
+func readCheckpoint(path, key string, s state) (checkpointHead, error) {
+	none := func(format string, args ...any) (checkpointHead, error) {
+		return checkpointHead{}, fmt.Errorf("%w: "+format, append([]any{errNoCheckpoint}, args...)...)
 	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return none("there is none")
 	} else if err != nil {
-		return head, values, fmt.Errorf("read checkpoint: %w", err)
+		return checkpointHead{}, fmt.Errorf("read checkpoint: %w", err)
 	}
 	defer file.Close()
-	digest := sha256.New()
 	in := bufio.NewReaderSize(file, spoolBuffer)
 	line, err := in.ReadBytes('\n')
+	var head checkpointHead
 	if err != nil || json.Unmarshal(line, &head) != nil || head.Format != checkpointFormat {
 		return none("%s is not one, or damaged", path)
 	}
 	if head.Key != key {
 		return none("options, data, model or backend are not those of the checkpoint")
 	}
+	digest := sha256.New()
 	digest.Write(line)
-	body := io.TeeReader(in, digest)
-	for kind := range values {
-		for _, size := range sizes {
-			value, err := readFloats(body, size)
-			if err != nil {
-				return none("%s is damaged: %v", path, err)
-			}
-			values[kind] = append(values[kind], value)
-		}
+	if err := s.readState(io.TeeReader(in, digest)); err != nil {
+		return none("%s is damaged: %v", path, err)
 	}
 	var sum [sha256.Size]byte
 	if _, err := io.ReadFull(in, sum[:]); err != nil || !bytes.Equal(sum[:], digest.Sum(nil)) {
 		return none("%s is damaged: its digest does not fit", path)
 	}
-	return head, values, nil
+	return head, nil
 }
 
 // floatChunk is how many values are converted at a time.

@@ -2,10 +2,6 @@ package train
 
 import (
 	"fmt"
-	"io"
-	"math"
-	"slices"
-	"strings"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -52,20 +48,18 @@ func newEngine(be *backend.Backend, model lm.Config, opt Options, plan Plan) (*e
 	return e, err
 }
 
-// setState puts weights and moments on the device. moments nil means zeros.
-func (e *engine) setState(params [][]float32, first, second [][]float32) {
+// start puts the weights of a model on the device, with moments of zero.
+func (e *engine) start(m *lm.Model) {
 	e.params, e.first, e.second = nil, nil, nil
 	for i, spec := range e.specs {
-		e.params = append(e.params, tensors.FromFlatDataAndDimensions(params[i], spec.Shape...))
-		if first == nil {
-			zeros := make([]float32, len(params[i]))
-			e.first = append(e.first, tensors.FromFlatDataAndDimensions(zeros, spec.Shape...))
-			e.second = append(e.second, tensors.FromFlatDataAndDimensions(zeros, spec.Shape...))
-			continue
-		}
-		e.first = append(e.first, tensors.FromFlatDataAndDimensions(first[i], spec.Shape...))
-		e.second = append(e.second, tensors.FromFlatDataAndDimensions(second[i], spec.Shape...))
+		e.params = append(e.params, tensors.FromFlatDataAndDimensions(m.Params[i].Data, spec.Shape...))
+		e.first = append(e.first, zeros(spec))
+		e.second = append(e.second, zeros(spec))
 	}
+}
+
+func zeros(spec lm.ParamSpec) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(make([]float32, spec.Size()), spec.Shape...)
 }
 
 // lossOf returns the mean loss and the weighted z-loss of tokens [B,T].
@@ -114,56 +108,6 @@ func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
 	return append(out, norm)
 }
 
-// update is one step of AdamW as torch.optim.AdamW takes it, on gradients
-// clipped to a global norm as torch.nn.utils.clip_grad_norm_ does. rates are
-// those of ratesAt. It returns weights, first and second moments, and the norm
-// before clipping.
-func (e *engine) update(params, first, second, grads []*graph.Node, rates *graph.Node) (out []*graph.Node, norm *graph.Node) {
-	var sum *graph.Node
-	for _, g := range grads {
-		square := graph.ReduceAllSum(graph.Square(g))
-		if sum == nil {
-			sum = square
-		} else {
-			sum = graph.Add(sum, square)
-		}
-	}
-	norm = graph.Sqrt(sum)
-	clip := graph.MinScalar(graph.Div(graph.Scalar(sum.Graph(), sum.DType(), e.opt.ClipNorm), graph.AddScalar(norm, 1e-6)), 1)
-	rate := func(i int) *graph.Node { return graph.Reshape(graph.Slice(rates, graph.AxisElem(i))) }
-	stepSize, rootScale, decay := rate(0), rate(1), rate(2)
-	n := len(params)
-	out = make([]*graph.Node, 3*n)
-	for i, g := range grads {
-		g = graph.Mul(g, clip)
-		m := graph.Add(graph.MulScalar(first[i], e.opt.Beta1), graph.MulScalar(g, 1-e.opt.Beta1))
-		v := graph.Add(graph.MulScalar(second[i], e.opt.Beta2), graph.MulScalar(graph.Square(g), 1-e.opt.Beta2))
-		root := graph.AddScalar(graph.Mul(graph.Sqrt(v), rootScale), e.opt.Eps)
-		p := params[i]
-		if e.opt.WeightDecay > 0 && decays(e.specs[i]) {
-			p = graph.Mul(p, graph.OneMinus(decay))
-		}
-		out[i] = graph.Sub(p, graph.Mul(graph.Div(m, root), stepSize))
-		out[n+i], out[2*n+i] = m, v
-	}
-	return out, norm
-}
-
-// decays says whether weight decay acts on a parameter: on linear layers, not
-// on embeddings and norms (olmo.optim.get_param_groups).
-func decays(spec lm.ParamSpec) bool {
-	return len(spec.Shape) == 2 && !strings.HasSuffix(spec.Name, "wte.weight")
-}
-
-// ratesAt returns what changes from step to step: the step size with the first
-// moment's bias correction, one over the root of the second's, and the share
-// of a weight that decays.
-func (e *engine) ratesAt(step int, lr float64) []float32 {
-	bias1 := 1 - math.Pow(e.opt.Beta1, float64(step))
-	bias2 := 1 - math.Pow(e.opt.Beta2, float64(step))
-	return []float32{float32(lr / bias1), float32(1 / math.Sqrt(bias2)), float32(lr * e.opt.WeightDecay)}
-}
-
 // evalGraph takes weights and tokens [B,T] and returns mean losses [B].
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	n := len(e.specs)
@@ -209,7 +153,7 @@ func (e *engine) stepParts(rates []float32, tokens []int32) ([]float32, error) {
 	n := len(e.specs)
 	sums := make([]*tensors.Tensor, n, n+1)
 	for i, spec := range e.specs {
-		sums[i] = tensors.FromFlatDataAndDimensions(make([]float32, e.params[i].Size()), spec.Shape...)
+		sums[i] = zeros(spec)
 	}
 	sums = append(sums, tensors.FromFlatDataAndDimensions(make([]float32, 2), 2))
 	part := e.plan.MicroBatch * e.plan.SequenceLength
@@ -283,53 +227,4 @@ func anys(list []*tensors.Tensor) []any {
 		out[i] = t
 	}
 	return out
-}
-
-// writeState implements stateWriter.
-func (e *engine) writeState(to io.Writer) error {
-	for _, list := range [][]*tensors.Tensor{e.params, e.first, e.second} {
-		for i, t := range list {
-			if err := readTensor(t, func(values []float32) error { return writeFloats(to, values) }); err != nil {
-				return fmt.Errorf("write %s: %w", e.specs[i].Name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// weights returns a copy of the weights.
-func (e *engine) weights() ([]lm.Param, error) {
-	var params []lm.Param
-	for i, t := range e.params {
-		p := lm.Param{Name: e.specs[i].Name, Shape: e.specs[i].Shape}
-		err := readTensor(t, func(values []float32) error { p.Data = slices.Clone(values); return nil })
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", p.Name, err)
-		}
-		params = append(params, p)
-	}
-	return params, nil
-}
-
-// readTensor shows a tensor's values to f and lets go of the host's copy.
-func readTensor(t *tensors.Tensor, f func([]float32) error) error {
-	return backend.Catch("copy from device", func() error {
-		var inner error
-		if err := tensors.ConstFlatData(t, func(values []float32) { inner = f(values) }); err != nil {
-			return err
-		}
-		if t.IsOnAnyDevice() && t.HasLocal() {
-			t.FinalizeLocal()
-		}
-		return inner
-	})
-}
-
-// values returns the number of float32 values that writeState writes.
-func (e *engine) values() int64 {
-	var n int64
-	for _, spec := range e.specs {
-		n += 3 * int64(spec.Size())
-	}
-	return n
 }

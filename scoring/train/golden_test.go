@@ -54,11 +54,7 @@ func compareRun(t *testing.T, be *backend.Backend, g golden, name string, micro 
 	if err != nil {
 		t.Fatal(err)
 	}
-	var params [][]float32
-	for _, p := range start.Params {
-		params = append(params, p.Data)
-	}
-	e.setState(params, nil, nil)
+	e.start(start)
 	close := func(what string, got, want float64) {
 		t.Helper()
 		if d := math.Abs(got - want); !(d <= tolerance*max(1, math.Abs(want))) {

@@ -18,9 +18,9 @@ type Options struct {
 	// data, see batchSize; the paper's is 256.
 	BatchSize int
 	// MicroBatch is how many sequences the device holds activations of at a
-	// time; it must divide BatchSize. Default: BatchSize. The gradients of a
-	// step are summed over BatchSize/MicroBatch parts. The paper's is 128 on
-	// one H100.
+	// time; it must divide BatchSize. Default: as many as fit into 4 GiB, on
+	// xla:cuda 32 GiB, by estimate. The gradients of a step are summed over
+	// BatchSize/MicroBatch parts. The paper's is 128 in bfloat16 on one H100.
 	MicroBatch int
 
 	// Tokens is the budget: rows are drawn at random until they have this many
@@ -133,7 +133,7 @@ func (o Options) Validate() error {
 	require(o.Output != "", "output: no model folder given")
 	require(o.SequenceLength >= 2, "sequence length %d: want at least 2", o.SequenceLength)
 	require(o.BatchSize >= 0, "batch size %d: want at least 1, or 0 to choose by the data", o.BatchSize)
-	require(o.MicroBatch >= 0, "micro batch %d: want at least 1, or 0 for the batch size", o.MicroBatch)
+	require(o.MicroBatch >= 0, "micro batch %d: want at least 1, or 0 for what fits", o.MicroBatch)
 	if o.BatchSize > 0 && o.MicroBatch > 0 {
 		require(o.BatchSize%o.MicroBatch == 0, "micro batch %d: does not divide batch size %d", o.MicroBatch, o.BatchSize)
 	}

@@ -1,6 +1,12 @@
 package train
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/curate-data/curate/scoring/backend"
+	"github.com/curate-data/curate/scoring/lm"
+)
 
 // Plan is a run's arithmetic, settled once the data is counted.
 type Plan struct {
@@ -41,9 +47,47 @@ func batchSize(n int64) int {
 	return size
 }
 
-// newPlan settles the run over `sequences` sequences. opt went through
-// Defaults and Validate.
-func newPlan(opt Options, sequences, heldout, tokens int64) (Plan, error) {
+// Memory for activations in bytes: room for weights, moments and the rest on
+// the machines that such a backend is usually found in (16 GB, an 80 GB card).
+const (
+	hostActivations = 4 << 30
+	cardActivations = 32 << 30
+)
+
+// sequencesThatFit returns how many sequences of a length the backend should
+// hold activations of at a time, at least 1. The estimate of bytes per token
+// was fitted to peak memory on xla:cpu, where it is within 10 %.
+func sequencesThatFit(model lm.Config, length int, backendName string) int {
+	width, heads := model.DModel, model.DModel/model.HeadDim()
+	perToken := 0
+	for _, spec := range lm.ParamSpecs(model) {
+		if strings.HasSuffix(spec.Name, ".att_proj.weight") { // once a layer
+			perToken += 4 * (24*width + 2*heads*length)
+		}
+		if strings.HasSuffix(spec.Name, ".wte.weight") {
+			perToken += 4 * 2 * spec.Shape[0]
+		}
+	}
+	limit := int64(hostActivations)
+	if backendName == backend.CUDA {
+		limit = cardActivations
+	}
+	return int(max(1, limit/(int64(perToken)*int64(length))))
+}
+
+// largestDivisor returns the largest divisor of n that is at most limit.
+func largestDivisor(n, limit int) int {
+	for d := min(n, limit); d > 1; d-- {
+		if n%d == 0 {
+			return d
+		}
+	}
+	return 1
+}
+
+// newPlan settles the run over `sequences` sequences of which the device takes
+// `fit` at a time. opt went through Defaults and Validate.
+func newPlan(opt Options, sequences, heldout, tokens int64, fit int) (Plan, error) {
 	p := Plan{
 		Sequences: sequences, Heldout: heldout, SequenceLength: opt.SequenceLength,
 		BatchSize: opt.BatchSize, MicroBatch: opt.MicroBatch, WarmupSteps: opt.WarmupSteps,
@@ -68,7 +112,7 @@ func newPlan(opt Options, sequences, heldout, tokens int64) (Plan, error) {
 		return Plan{}, fmt.Errorf("the corpus has %d tokens to train on, %d sequences of %d: too few for one batch of %d; add text, or lower the batch size or the sequence length",
 			tokens, sequences, opt.SequenceLength, p.BatchSize)
 	}
-	set(&p.MicroBatch, p.BatchSize)
+	set(&p.MicroBatch, largestDivisor(p.BatchSize, fit))
 	p.StepsPerEpoch = int(sequences / int64(p.BatchSize))
 	p.Steps = p.StepsPerEpoch * opt.Epochs
 	if opt.Tokens > 0 {

@@ -3,6 +3,9 @@ package train
 import (
 	"strings"
 	"testing"
+
+	"github.com/curate-data/curate/scoring/backend"
+	"github.com/curate-data/curate/scoring/lm"
 )
 
 func TestPlan(t *testing.T) {
@@ -33,7 +36,7 @@ func TestPlan(t *testing.T) {
 		"budget too small":  {opt: with(func(o *Options) { o.BatchSize = 16; o.Tokens = 512 * 15 }), sequences: 16, fault: "raise the budget"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan, err := newPlan(test.opt, test.sequences, 4, 77)
+			plan, err := newPlan(test.opt, test.sequences, 4, 77, 1000)
 			if test.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fault) {
 					t.Errorf("got %v, want an error that names %q", err, test.fault)
@@ -66,5 +69,30 @@ func TestValidateListsEveryFault(t *testing.T) {
 	}
 	if err := (Options{Output: "out"}).Defaults(512).Validate(); err != nil {
 		t.Errorf("defaults: %v", err)
+	}
+}
+
+func TestMicroBatchDividesAndFits(t *testing.T) {
+	for _, test := range []struct{ batch, fit, want int }{{256, 1000, 256}, {256, 100, 64}, {12, 5, 4}, {7, 6, 1}, {1, 1, 1}} {
+		plan, err := newPlan(Options{Output: "out", BatchSize: test.batch}.Defaults(512), 1000, 4, 0, test.fit)
+		if err != nil || plan.MicroBatch != test.want {
+			t.Errorf("batch %d of which %d fit: parts of %d (%v), want %d", test.batch, test.fit, plan.MicroBatch, err, test.want)
+		}
+	}
+}
+
+// TestActivationsAreEstimated compares with peak memory of xla:cpu runs of
+// olmo-tiny: 449 MB between 4 and 32 sequences of 128 tokens, that is 125 kB a token.
+func TestActivationsAreEstimated(t *testing.T) {
+	config, err := lm.Preset("olmo-tiny", 4096, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	perToken := float64(hostActivations) / float64(sequencesThatFit(config, 128, backend.CPU)*128)
+	if perToken < 112e3 || perToken > 138e3 {
+		t.Errorf("estimated %.0f bytes a token, measured 125,000", perToken)
+	}
+	if large, _ := lm.Preset("olmo-150m", 50280, 512); sequencesThatFit(large, 512, backend.CPU) != 3 || sequencesThatFit(large, 512, backend.CUDA) != 28 {
+		t.Errorf("the paper's model: %d sequences on a CPU, %d on a card", sequencesThatFit(large, 512, backend.CPU), sequencesThatFit(large, 512, backend.CUDA))
 	}
 }
