@@ -133,7 +133,7 @@ func (m *matcher) split(text []byte, yield func(part []byte, id int32)) {
 			continue
 		}
 		if token.LStrip {
-			start = max(m.spaceBefore(text, start), done)
+			start = m.spaceBefore(text, start)
 		}
 		if token.RStrip {
 			stop = m.spaceAfter(text, stop)

@@ -228,7 +228,7 @@ func TestGoldenUnicode(t *testing.T) {
 func boundaries(next func(text []byte, i int) int) func(out []byte, c rune) []byte {
 	return func(out []byte, c rune) []byte {
 		s := string(c)
-		text := []byte(s + "a" + s + "1" + s + " " + s + "!")
+		text := []byte(s + "a" + s + "1" + s + " " + s + "!a'" + s + "a")
 		for i := 0; i < len(text); {
 			end := next(text, i)
 			out = binary.LittleEndian.AppendUint32(out, uint32(end-i))

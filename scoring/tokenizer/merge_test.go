@@ -20,7 +20,7 @@ func drawTokenizer(t *rapid.T) []byte {
 	}
 	tokens := []string{"a", "b", "c"}
 	merges := [][2]string{}
-	for range rapid.IntRange(0, 40).Draw(t, "merges") {
+	for range rapid.IntRange(0, 80).Draw(t, "merges") {
 		left := rapid.SampledFrom(tokens).Draw(t, "left")
 		right := rapid.SampledFrom(tokens).Draw(t, "right")
 		if len(left)+len(right) > 12 || slices.Contains(merges, [2]string{left, right}) {
@@ -55,7 +55,7 @@ func TestMergesAgree(t *testing.T) {
 		slow := newReference(t, data)
 		e := tok.NewEncoder()
 		letters := rapid.SampledFrom([]string{"a", "ab", "abc"}).Draw(rt, "letters")
-		for range 3 {
+		for range 20 {
 			word := strings.Join(rapid.SliceOfN(rapid.SampledFrom(strings.Split(letters, "")), 1, 90).Draw(rt, "word"), "")
 			want := slow.word(word)
 			if got := e.mergeShort(nil, []byte(word)); !slices.Equal(got, want) {
@@ -70,6 +70,60 @@ func TestMergesAgree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOutdatedMerge: a merge that was offered before its right symbol changed
+// is not done at its old rank. In "abcd", b+c comes first, so a+b is out of
+// date when its turn comes, and c+d cannot happen; bc+d must win over a+bc.
+func TestOutdatedMerge(t *testing.T) {
+	vocab := map[string]int32{}
+	for b := range 256 {
+		vocab[string(byteRune(byte(b)))] = int32(b)
+	}
+	for i, token := range []string{"bc", "ab", "bcd", "abc"} {
+		vocab[token] = int32(256 + i)
+	}
+	data := encodeJSON(t, map[string]any{
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false},
+		"model": map[string]any{"type": "BPE", "vocab": vocab, "merges": [][2]string{
+			{"b", "c"}, {"a", "b"}, {"bc", "d"}, {"a", "bc"}}},
+	})
+	tok, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := tok.NewEncoder()
+	want := []int32{vocab["a"], vocab["bcd"]}
+	if got := e.chain.appendAll(nil, tok, []byte("abcd")); !slices.Equal(got, want) {
+		t.Errorf("appendAll = %v, want %v", got, want)
+	}
+	if got := newReference(t, data).word("abcd"); !slices.Equal(got, want) {
+		t.Errorf("reference = %v, want %v", got, want)
+	}
+}
+
+// TestCacheTellsWordsApart: words that share a place in the cache, or a
+// padded key, or their first eight bytes, keep their own ids.
+func TestCacheTellsWordsApart(t *testing.T) {
+	tok := goldenTokenizers(t)["demo"]
+	e := tok.NewEncoder()
+	slot := func(word string) uint64 {
+		key := wordKey([]byte(word), 0, len(word))
+		return hashKey(&key) >> (64 - cacheBits)
+	}
+	words := []string{"\x01\x02", "\x01\x02\x00", "\x01\x02\x00\x00", " because!!"}
+	for i := 0; len(words) < 6; i++ { // two more in the place of the last one
+		if word := " because" + string([]byte{'a' + byte(i%26), 'a' + byte(i/26%26), 'a' + byte(i/676%26), 'a' + byte(i/17576)}); slot(word) == slot(words[3]) {
+			words = append(words, word)
+		}
+	}
+	for range 3 {
+		for _, word := range words {
+			if got, want := e.cached(nil, []byte(word), 0, len(word)), e.word(nil, []byte(word)); !slices.Equal(got, want) {
+				t.Errorf("%q: cached %v, want %v", word, got, want)
+			}
+		}
+	}
 }
 
 // TestWindowsAdvance: on words of a real vocabulary nearly all of a window is

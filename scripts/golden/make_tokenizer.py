@@ -299,7 +299,7 @@ def boundary_digests(pre_tokenizer):
     for low in range(0, 0x110000, BLOCK):
         lengths = bytearray()
         for c in block(low):
-            text = f"{c}a{c}1{c} {c}!"
+            text = f"{c}a{c}1{c} {c}!a'{c}a"
             for _, (start, end) in pre_tokenizer.pre_tokenize_str(text):
                 lengths += len(text[start:end].encode()).to_bytes(4, "little")
         out.append(digest(lengths))
