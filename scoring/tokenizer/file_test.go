@@ -12,18 +12,11 @@ import (
 // TestParseRefuses: what is declared and would change ids is refused, and the
 // error names the key and the value.
 func TestParseRefuses(t *testing.T) {
-	base := goldenFiles(t)["nfc"]
 	split := func(fields string) string {
 		return `{"type":"Sequence","pretokenizers":[{"type":"Split",` + fields + `},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]}`
 	}
 	regex := `"pattern":{"Regex":` + string(encodeJSON(t, regexQwen2)) + `}`
-	token := func(fields string) string {
-		return `[{"id":0,"content":"<|endoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true` + fields + `}]`
-	}
-	for _, c := range []struct {
-		key, value string
-		want       []string // all in the error
-	}{
+	refuses(t, []refusal{
 		{"truncation", `{"max_length":512}`, []string{"truncation", "512"}},
 		{"padding", `{"strategy":"BatchLongest"}`, []string{"padding", "BatchLongest"}},
 		{"surprise", `[1,2]`, []string{`"surprise"`, "[1,2]"}},
@@ -50,6 +43,15 @@ func TestParseRefuses(t *testing.T) {
 		{"post_processor", `{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},{"Sequence":{"id":"A"}}]}`, []string{"the sequence 2 times"}},
 		{"post_processor", `{"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"X"}]}`, []string{`processors[1] "X"`}},
 		{"decoder", `{"type":"WordPiece","prefix":"##"}`, []string{`decoder "WordPiece"`}},
+	})
+}
+
+// TestParseRefusesModels is the same for the model and the added tokens.
+func TestParseRefusesModels(t *testing.T) {
+	token := func(fields string) string {
+		return `[{"id":0,"content":"<|endoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true` + fields + `}]`
+	}
+	refuses(t, []refusal{
 		{"model", `null`, []string{"model is missing"}},
 		{"model", `{"type":"WordPiece","vocab":{}}`, []string{`model.type "WordPiece"`, "BPE"}},
 		{"model", `{"type":"Unigram","unk_id":0,"vocab":[["a",-1.5]]}`, []string{`"Unigram"`}},
@@ -81,7 +83,19 @@ func TestParseRefuses(t *testing.T) {
 		{"added_tokens", strings.Replace(token(""), "<|endoftext|>", "<new>", 1), []string{"has id 0", "gives it 900"}},
 		{"added_tokens", strings.Replace(token(""), `"id":0`, `"id":-1`, 1), []string{`"-1"`}},
 		{"added_tokens", strings.Replace(token(""), `"lstrip":false`, `"lstrip":"no"`, 1), []string{"added_tokens[0]"}},
-	} {
+	})
+}
+
+// refusal is a value of a key that must be refused, and what the error says.
+type refusal struct {
+	key, value string
+	want       []string
+}
+
+func refuses(t *testing.T, cases []refusal) {
+	t.Helper()
+	base := goldenFiles(t)["nfc"]
+	for _, c := range cases {
 		_, err := Parse(patched(t, base, map[string]json.RawMessage{c.key: json.RawMessage(c.value)}))
 		if err == nil {
 			t.Errorf("%s = %s is accepted", c.key, c.value)
