@@ -67,6 +67,13 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	for _, key := range wireKeys() {
 		delete(other, key)
 	}
+	for key, raw := range other { // without the file's indentation
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, raw); err != nil {
+			return fmt.Errorf("parse model config: %s: %w", key, err)
+		}
+		other[key] = compact.Bytes()
+	}
 	*c = Config{
 		ModelType: w.ModelType, DModel: w.DModel, NumHeads: w.NumHeads, NumLayers: w.NumLayers, MLPRatio: w.MLPRatio, RopeTheta: w.RopeTheta,
 		LayerNormEps: w.LayerNormEps, MaxSequenceLength: w.MaxSequenceLength, VocabSize: w.VocabSize,

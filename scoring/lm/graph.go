@@ -70,15 +70,37 @@ func attention(c Config, p []*graph.Node, x *graph.Node, rope rope) *graph.Node 
 	return linear(mixed, p[attnOut])
 }
 
+// queryBlock is the number of queries that attend together. Each block sees only
+// the keys up to its own end: a quarter less work at T = 512 and scores of
+// bounded width, for a little more compilation.
+const queryBlock = 256
+
 // causal is softmax(scale q kᵀ) v over the positions up to each query's own.
 // q, k and v are [B,H,T,h].
 func causal(q, k, v *graph.Node, scale float64) *graph.Node {
-	scores := graph.MulScalar(graph.DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1}), scale) // [B,H,T,T]
+	length := q.Shape().Dim(2)
+	var blocks []*graph.Node
+	for from := 0; from < length; from += queryBlock {
+		to := min(length, from+queryBlock)
+		upTo := func(x *graph.Node) *graph.Node { return graph.SliceAxis(x, 2, graph.AxisRange(0, to)) }
+		blocks = append(blocks, causalBlock(graph.SliceAxis(q, 2, graph.AxisRange(from, to)), upTo(k), upTo(v), scale))
+	}
+	if len(blocks) == 1 {
+		return blocks[0]
+	}
+	return graph.Concatenate(blocks, 2)
+}
+
+// causalBlock is causal for the last queries of the keys: q is [B,H,Q,h], k and
+// v are [B,H,K,h], and query i sees the first K-Q+i+1 keys.
+func causalBlock(q, k, v *graph.Node, scale float64) *graph.Node {
+	scores := graph.MulScalar(graph.DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1}), scale) // [B,H,Q,K]
 	g, shape := scores.Graph(), scores.Shape()
 	index := func(axis int) *graph.Node {
 		return graph.Iota(g, shapes.Make(dtypes.Int32, 1, 1, shape.Dim(2), shape.Dim(3)), axis)
 	}
-	visible := graph.BroadcastToDims(graph.GreaterOrEqual(index(2), index(3)), shape.Dimensions...)
+	last := graph.AddScalar(index(2), shape.Dim(3)-shape.Dim(2))
+	visible := graph.BroadcastToDims(graph.GreaterOrEqual(last, index(3)), shape.Dimensions...)
 	lowest := graph.BroadcastToDims(graph.Scalar(g, scores.DType(), -math.MaxFloat32), shape.Dimensions...)
 	scores = graph.Where(visible, scores, lowest)
 	top := graph.StopGradient(graph.ReduceAndKeep(scores, graph.ReduceMax, 3))

@@ -1,0 +1,233 @@
+package lm
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"pgregory.net/rapid"
+
+	"github.com/curate-data/curate/scoring/backend"
+)
+
+func randomSequences(random *rand.Rand, n, longest, vocabulary int) [][]int32 {
+	sequences := make([][]int32, n)
+	for i := range sequences {
+		for range 2 + random.IntN(longest-1) {
+			sequences[i] = append(sequences[i], random.Int32N(int32(vocabulary)))
+		}
+	}
+	return sequences
+}
+
+func newScorer(t *testing.T, be *backend.Backend, models []*Model, options ScorerOptions) *Scorer {
+	t.Helper()
+	scorer, err := NewScorer(be, models, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := scorer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return scorer
+}
+
+// The same call gives the same bits; in other company the sums agree to
+// float32 rounding; two models keep apart.
+func TestScoreDependsOnTheSequenceAlone(t *testing.T) {
+	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		first := nano(t)
+		second, err := Init(first.Config, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scorer := newScorer(t, be, []*Model{first, second}, ScorerOptions{SequenceLength: 32, BatchTokens: 128})
+		sequences := randomSequences(rand.New(rand.NewPCG(1, 1)), 20, 32, 100)
+		all, err := scorer.Score(context.Background(), sequences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := scorer.Score(context.Background(), sequences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range all {
+			if !slices.Equal(all[m], again[m]) {
+				t.Errorf("model %d: the same call gives other bits", m)
+			}
+		}
+		for _, i := range []int{0, 7, 19} {
+			alone, err := scorer.Score(context.Background(), sequences[i:i+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for m := range all {
+				if d := math.Abs(alone[m][0] - all[m][i]); !(d <= 5e-6*float64(len(sequences[i]))) {
+					t.Errorf("model %d, sequence %d: %v alone, %v among others", m, i, alone[m][0], all[m][i])
+				}
+			}
+			if alone[0][0] == alone[1][0] {
+				t.Errorf("sequence %d has the same loss under both models", i)
+			}
+		}
+	})
+}
+
+func TestScoreRefusesAndStops(t *testing.T) {
+	be := openBackend(t, backend.Go)
+	model := nano(t)
+	scorer := newScorer(t, be, []*Model{model}, ScorerOptions{SequenceLength: 16, BatchTokens: 16})
+	for want, sequence := range map[string][]int32{
+		"has id 128 at 1": {0, 128}, "has id -1 at 0": {-1, 5}, "has 17 tokens": make([]int32, 17),
+	} {
+		if _, err := scorer.Score(context.Background(), [][]int32{{1, 2}, sequence}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q: %v", want, err)
+		}
+	}
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	if _, err := scorer.Score(ctx, [][]int32{{1, 2}}); !errors.Is(err, cause) {
+		t.Errorf("a cancelled call returned %v", err)
+	}
+	sums, err := scorer.Score(context.Background(), nil)
+	if err != nil || len(sums) != 1 || len(sums[0]) != 0 {
+		t.Errorf("no sequences: %v, %v", sums, err)
+	}
+	if err := scorer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scorer.Score(context.Background(), [][]int32{{1, 2}}); err == nil {
+		t.Error("a closed scorer scores")
+	}
+	for want, options := range map[string]ScorerOptions{
+		"sequence length 1": {SequenceLength: 1}, "max_sequence_length = 32": {SequenceLength: 33}, "-5 tokens": {SequenceLength: 16, BatchTokens: -5},
+	} {
+		if _, err := NewScorer(be, []*Model{model}, options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q: %v", want, err)
+		}
+	}
+	if _, err := NewScorer(be, nil, ScorerOptions{SequenceLength: 16}); err == nil {
+		t.Error("a scorer of no models")
+	}
+	broken := nano(t)
+	broken.Params[1].Data = broken.Params[1].Data[1:]
+	if _, err := NewScorer(be, []*Model{broken}, ScorerOptions{SequenceLength: 16}); err == nil || !strings.Contains(err.Error(), "attn_norm") {
+		t.Errorf("a short tensor: %v", err)
+	}
+}
+
+// Every sequence with a next-token position is in exactly one batch that it
+// fits, only the last batch has empty rows, and no batch exceeds the budget.
+func TestPlanPlacesEachSequenceOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		options := ScorerOptions{
+			SequenceLength: rapid.IntRange(2, 100).Draw(t, "length"),
+			BatchTokens:    rapid.IntRange(1, 600).Draw(t, "tokens"),
+		}
+		lengths := rapid.SliceOf(rapid.IntRange(0, options.SequenceLength)).Draw(t, "sequences")
+		sequences := make([][]int32, len(lengths))
+		seen := make([]int, len(lengths))
+		for i, n := range lengths {
+			sequences[i] = make([]int32, n)
+		}
+		batches := plan(sequences, buckets(options))
+		for at, b := range batches {
+			if b.rows > 1 && b.rows*b.length > options.BatchTokens {
+				t.Fatalf("batch of %d x %d", b.rows, b.length)
+			}
+			if at < len(batches)-1 && len(b.picked) != b.rows {
+				t.Fatalf("batch %d of %d has %d of %d rows", at, len(batches), len(b.picked), b.rows)
+			}
+			for _, i := range b.picked {
+				seen[i]++
+				if lengths[i] > b.length {
+					t.Fatalf("sequence of %d in a bucket of %d", lengths[i], b.length)
+				}
+			}
+		}
+		for i, n := range lengths {
+			if want := min(1, n/2); seen[i] != want {
+				t.Fatalf("sequence %d of %d tokens is in %d batches", i, n, seen[i])
+			}
+		}
+	})
+}
+
+// Slices of any width give the log-sum-exp of the whole, here in float64, and
+// its gradient; logits of a hundred would overflow without the running maximum.
+func TestSlicedLogSumExp(t *testing.T) {
+	const rows, d, vocabulary = 6, 4, 37
+	random := rand.New(rand.NewPCG(2, 2))
+	hidden, head := make([]float32, rows*d), make([]float32, vocabulary*d)
+	for i := range hidden {
+		hidden[i] = float32(random.NormFloat64() * 30)
+	}
+	for i := range head {
+		head[i] = float32(random.NormFloat64())
+	}
+	want, gradient := logSumExp64(hidden, head, d)
+	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		for _, columns := range []int{1, 5, 36, 37} {
+			got := call(t, be, func(in []*graph.Node) []*graph.Node {
+				z := logSumExpRows(in[0], in[1], columns)
+				return []*graph.Node{z, graph.Gradient(graph.ReduceAllSum(z), in[1])[0]}
+			}, tensors.FromFlatDataAndDimensions(hidden, rows, d), tensors.FromFlatDataAndDimensions(head, vocabulary, d))
+			for i, w := range want {
+				if d := math.Abs(float64(got[0][i]) - w); !(d <= 1e-5*math.Abs(w)) {
+					t.Errorf("%d columns: row %d is %v, want %v", columns, i, got[0][i], w)
+				}
+			}
+			for i, w := range gradient {
+				if d := math.Abs(float64(got[1][i]) - w); !(d <= 1e-4*30) {
+					t.Errorf("%d columns: gradient %d is %v, want %v", columns, i, got[1][i], w)
+				}
+			}
+		}
+	})
+}
+
+// logSumExp64 is the slow plain form: values, and the gradient of their sum by head.
+func logSumExp64(hidden, head []float32, d int) (values, gradient []float64) {
+	gradient = make([]float64, len(head))
+	for h := range slices.Chunk(hidden, d) {
+		var logits []float64
+		for w := range slices.Chunk(head, d) {
+			dot := 0.0
+			for i := range w {
+				dot += float64(h[i]) * float64(w[i])
+			}
+			logits = append(logits, dot)
+		}
+		top, sum := slices.Max(logits), 0.0
+		for _, l := range logits {
+			sum += math.Exp(l - top)
+		}
+		for v, l := range logits {
+			for i := range d {
+				gradient[v*d+i] += math.Exp(l-top) / sum * float64(h[i])
+			}
+		}
+		values = append(values, top+math.Log(sum))
+	}
+	return values, gradient
+}
+
+func TestSlicesStayWithinTheirBytes(t *testing.T) {
+	for _, rows := range []int{1, 100, 4096, 8192, 1 << 17} {
+		for _, vocabulary := range []int{1, 300, 4096, 50304, 1 << 24} {
+			r, c := sliceSizes(rows, vocabulary)
+			if r < 1 || r > rows || c < 1 || c > vocabulary || 4*r*c > logitBytes {
+				t.Errorf("%d x %d logits in slices of %d x %d", rows, vocabulary, r, c)
+			}
+		}
+	}
+}
