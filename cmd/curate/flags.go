@@ -56,8 +56,9 @@ func openBackend(a *app, spec string) (*backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if be.Notice != "" {
+	if be.Notice != a.notice { // once a run, not once a stage
 		a.say("backend: %s", be.Notice)
+		a.notice = be.Notice
 	}
 	return be, nil
 }

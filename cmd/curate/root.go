@@ -22,6 +22,7 @@ type app struct {
 	stdout, stderr io.Writer
 	quiet, json    bool
 	memory         string
+	notice         string // the backend that was last announced
 	progress       *progress.Display
 	log            *slog.Logger
 }
