@@ -199,7 +199,6 @@ type shardDecisions struct {
 	next func() (*pipeline.Decisions, error, bool)
 	stop func()
 	held *pipeline.Decisions
-	err  error
 }
 
 func splitByShard(all iter.Seq2[*pipeline.Decisions, error]) *shardDecisions {
