@@ -3,43 +3,76 @@
 package backend
 
 import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/go-xla/compute/xla"
+	"k8s.io/klog/v2"
 )
 
-// openXLA opens "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so". go-xla never
-// gets to install anything: it is given the absolute path of a plugin.
+// openXLA opens "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so". go-xla always
+// gets the absolute path of a plugin, and may install nothing.
 func openXLA(spec string) (*Backend, error) {
-	platform := strings.TrimPrefix(spec, "xla:")
-	plugin := platform
+	xla.EnableAutoInstall(false)
+	if err := quiet(); err != nil {
+		return nil, fmt.Errorf("open backend %s: %w", spec, err)
+	}
+	plugin := strings.TrimPrefix(spec, "xla:")
 	if !filepath.IsAbs(plugin) {
-		var err error
-		if plugin, err = FindPlugin(platform); err != nil {
-			return nil, err
+		found, err := FindPlugin(plugin)
+		if err != nil {
+			return nil, fmt.Errorf("open backend %s: %w", spec, err)
 		}
+		plugin = found
 	}
-	// The C++ side prints its start-up to stderr unless told not to.
-	if os.Getenv("TF_CPP_MIN_LOG_LEVEL") == "" {
-		os.Setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+	if err := checkPlugin(plugin); err != nil {
+		return nil, fmt.Errorf("open backend %s: %w", spec, err)
 	}
+	name := CPU
+	if file := filepath.Base(plugin); spec == CUDA || strings.Contains(file, "cuda") || strings.Contains(file, "nvidia") {
+		name = CUDA
+	}
+	// go-xla guesses the platform from the letters of the whole path, so what
+	// hangs on it is said here. TF32 would cost about three digits of a loss.
+	options := fmt.Sprintf(",tf32=false,shared_buffers=%t", name == CPU)
 	var be compute.Backend
-	err := Catch("open backend "+spec, func() (err error) {
-		be, err = xla.New(plugin)
+	err := Catch("open backend "+spec+", plugin "+plugin, func() (err error) {
+		be, err = xla.New(plugin + options)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	name := spec
-	if filepath.IsAbs(platform) {
-		name = CPU
-		if !strings.Contains(filepath.Base(plugin), "cpu") {
-			name = CUDA
-		}
-	}
 	return &Backend{Backend: be, Name: name, Notice: name + ", plugin " + plugin}, nil
+}
+
+// checkPlugin refuses what go-xla would trip over.
+func checkPlugin(path string) error {
+	if strings.Contains(path, ",") {
+		return errors.New("plugin " + path + ": its path has a comma, which go-xla takes for the start of options: move it")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("plugin " + path + " is no file")
+	}
+	return nil
+}
+
+// quiet keeps the log lines of go-xla's libraries off stderr: what matters in
+// them comes back as an error. The C++ side is silenced by go-xla itself, which
+// sets TF_CPP_MIN_LOG_LEVEL.
+func quiet() error {
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	klog.SetOutput(io.Discard)
+	return errors.Join(flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"))
 }
