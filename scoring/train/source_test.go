@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"os"
@@ -81,6 +82,35 @@ func prose(n int) []any {
 func demoTokenizer(t testing.TB) *tokenizer.Tokenizer {
 	t.Helper()
 	tok, err := tokenizer.Load("../../configs/demo/tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// byteTokenizer has one token for each byte, and <|endoftext|>: models over it
+// train in no time.
+func byteTokenizer(t testing.TB) *tokenizer.Tokenizer {
+	t.Helper()
+	vocabulary := map[string]int{"<|endoftext|>": 0}
+	next := rune(256) // GPT-2's alphabet: bytes that do not print move up
+	for b := range rune(256) {
+		letter := b
+		if b <= ' ' || b >= 0x7f && b <= 0xa0 || b == 0xad {
+			letter = next
+			next++
+		}
+		vocabulary[string(letter)] = len(vocabulary)
+	}
+	text, err := json.Marshal(map[string]any{
+		"added_tokens":  []any{map[string]any{"id": 0, "content": "<|endoftext|>", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}},
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+		"model":         map[string]any{"type": "BPE", "vocab": vocabulary, "merges": []string{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
