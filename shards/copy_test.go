@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -210,6 +211,20 @@ func TestCopyRegroups(t *testing.T) {
 	if len(want) != rows || !slices.Equal(want, storedRows(t, one)) || !slices.Equal(want, storedRows(t, again)) {
 		t.Error("rows differ")
 	}
+	leaves, err := footerOf(t, one).schema.leaves()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, chunk := range footerOf(t, one).meta.RowGroups[0].Columns {
+		m := chunk.MetaData
+		if len(m.Statistics.MinValue) > longestBound || len(m.Statistics.MaxValue) > longestBound {
+			t.Errorf("column %s: bounds of %d and %d bytes", leaves[i].name(), len(m.Statistics.MinValue), len(m.Statistics.MaxValue))
+		}
+		// Texts are all different in the first row group, kinds are five.
+		if name := leaves[i].name(); name == "text" && m.DictionaryPageOffset != 0 || name == "kind" && m.DictionaryPageOffset == 0 {
+			t.Errorf("column %s: dictionary at %d", name, m.DictionaryPageOffset)
+		}
+	}
 	for g := range footerOf(t, again).meta.RowGroups[1:] { // before the first, the size of a row is a guess
 		if raw := footerOf(t, again).meta.RowGroups[1+g].TotalByteSize; raw > 100<<10 {
 			t.Errorf("row group %d has %d bytes, want about 32 KiB", g, raw)
@@ -238,30 +253,40 @@ func TestCopyBounds(t *testing.T) {
 		if strings.Contains(name, "lz4") {
 			continue
 		}
-		got, _, err := copyBytes(typeFile(t, name), Parquet, map[bool]int{true: 1, false: 50}[strings.Contains(name, "rows_one")], masks["all"], CopyOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := parquet.OpenFile(bytes.NewReader(got), int64(len(got)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaves, err := footerOf(t, got).schema.leaves()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, chunk := range f.RowGroups()[0].ColumnChunks() {
-			meta := &f.Metadata().RowGroups[0].Columns[i]
-			bounded := meta.MetaData.Statistics.MinValue != nil
-			if !ordered(leaves[i].element) && (bounded || meta.ColumnIndexOffset != 0) {
-				t.Errorf("%s: %s has bounds, but no order", name, leaves[i].name())
+		rows := len(storedRows(t, typeFile(t, name)))
+		for _, keep := range masks {
+			got, counts, err := copyBytes(typeFile(t, name), Parquet, rows, keep, CopyOptions{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if meta.OffsetIndexOffset == 0 {
-				t.Errorf("%s: %s has no offset index", name, leaves[i].name())
+			if counts.Kept > 0 {
+				checkFileBounds(t, name, got)
 			}
-			if bounded {
-				checkBounds(t, name, leaves[i], chunk, &meta.MetaData.Statistics)
-			}
+		}
+	}
+}
+
+func checkFileBounds(t *testing.T, name string, b []byte) {
+	t.Helper()
+	f, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves, err := footerOf(t, b).schema.leaves()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, chunk := range f.RowGroups()[0].ColumnChunks() {
+		meta := &f.Metadata().RowGroups[0].Columns[i]
+		bounded := meta.MetaData.Statistics.MinValue != nil
+		if !ordered(leaves[i].element) && (bounded || meta.ColumnIndexOffset != 0) {
+			t.Errorf("%s: %s has bounds, but no order", name, leaves[i].name())
+		}
+		if meta.OffsetIndexOffset == 0 {
+			t.Errorf("%s: %s has no offset index", name, leaves[i].name())
+		}
+		if bounded {
+			checkBounds(t, name, leaves[i], chunk, &meta.MetaData.Statistics)
 		}
 	}
 }
@@ -270,6 +295,12 @@ func checkBounds(t *testing.T, name string, leaf *leafColumn, chunk parquet.Colu
 	t.Helper()
 	kind := chunk.Type().Kind()
 	lo, hi := kind.Value(stats.MinValue), kind.Value(stats.MaxValue)
+	nan := func(v parquet.Value) bool {
+		return kind == parquet.Double && math.IsNaN(v.Double()) || kind == parquet.Float && isNaN32(v.Float())
+	}
+	if nan(lo) || nan(hi) {
+		t.Errorf("%s: %s: bounds %v..%v", name, leaf.name(), lo, hi)
+	}
 	pages := chunk.Pages()
 	defer pages.Close()
 	nulls := int64(0)
@@ -288,14 +319,162 @@ func checkBounds(t *testing.T, name string, leaf *leafColumn, chunk parquet.Colu
 		for _, v := range values {
 			if v.IsNull() {
 				nulls++
-			} else if nan := floating(leaf.element) && v.Double() != v.Double() || kind == parquet.Float && v.Float() != v.Float(); !nan &&
-				(chunk.Type().Compare(v, lo) < 0 || chunk.Type().Compare(v, hi) > 0) {
+			} else if !nan(v) && (chunk.Type().Compare(v, lo) < 0 || chunk.Type().Compare(v, hi) > 0) {
 				t.Errorf("%s: %s: %v is not in %v..%v", name, leaf.name(), v, lo, hi)
 			}
 		}
 	}
 	if nulls != stats.NullCount {
 		t.Errorf("%s: %s: %d nulls, statistics say %d", name, leaf.name(), nulls, stats.NullCount)
+	}
+}
+
+// TestCopyNoBoundsWithoutOrder: parquet-go compares these types as bytes, which
+// is not their order.
+func TestCopyNoBoundsWithoutOrder(t *testing.T) {
+	for _, name := range []string{"decimal128", "decimal128_38", "decimal256", "float16", "int96"} {
+		got, _, err := copyBytes(typeFile(t, name+".parquet"), Parquet, 50, masks["all"], CopyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunk := footerOf(t, got).meta.RowGroups[0].Columns[1]
+		if s := chunk.MetaData.Statistics; s.MinValue != nil || s.MaxValue != nil || s.Min != nil || s.Max != nil || chunk.ColumnIndexOffset != 0 {
+			t.Errorf("%s: bounds %x..%x, column index at %d", name, s.MinValue, s.MaxValue, chunk.ColumnIndexOffset)
+		}
+	}
+}
+
+// TestCopyZeroBounds: as bounds, zeros have the sign that includes both zeros.
+func TestCopyZeroBounds(t *testing.T) {
+	got, _, err := copyBytes([]byte("{\"f\":0.0}\n{\"f\":0.0}"), JSONL, 2, masks["all"], CopyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(got), int64(len(got)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, index := f.Metadata().RowGroups[0].Columns[0].MetaData.Statistics, f.ColumnIndexes()[0]
+	low, high := "\x00\x00\x00\x00\x00\x00\x00\x80", "\x00\x00\x00\x00\x00\x00\x00\x00"
+	if string(stats.MinValue) != low || string(stats.MaxValue) != high || string(index.MinValues[0]) != low || string(index.MaxValues[0]) != high {
+		t.Errorf("bounds %x..%x, of the page %x..%x", stats.MinValue, stats.MaxValue, index.MinValues, index.MaxValues)
+	}
+}
+
+// TestCopyAllNaN: a page of NaNs has no bounds, and so its column no index.
+func TestCopyAllNaN(t *testing.T) {
+	input := typeFile(t, "float64.parquet")
+	nan := map[int]bool{}
+	for row, v := range storedColumns(t, input)[1] {
+		nan[row] = strings.HasSuffix(v, "0x7ff8000000000000")
+	}
+	got, counts, err := copyBytes(input, Parquet, 50, func(row int) bool { return nan[row] }, CopyOptions{})
+	if err != nil || counts.Kept < 2 {
+		t.Fatalf("counts %+v, %v", counts, err)
+	}
+	if chunk := footerOf(t, got).meta.RowGroups[0].Columns[1]; chunk.MetaData.Statistics.MinValue != nil || chunk.ColumnIndexOffset != 0 {
+		t.Errorf("bounds %x, column index at %d", chunk.MetaData.Statistics.MinValue, chunk.ColumnIndexOffset)
+	}
+}
+
+// jsonLines makes a JSONL file of n rows.
+func jsonLines(n int, row func(i int) string) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		b.WriteString(row(i) + "\n")
+	}
+	return b.Bytes()
+}
+
+// TestCopySkipsWindows keeps runs of rows far apart, in one row group with
+// lists, so that whole windows are passed over.
+func TestCopySkipsWindows(t *testing.T) {
+	const rows = 20_000
+	lines := jsonLines(rows, func(i int) string {
+		return fmt.Sprintf(`{"i":%d,"l":[%s%d],"s":"text of row %d"}`, i, strings.Repeat("1,", i%5), i, i)
+	})
+	input, _, err := copyBytes(lines, JSONL, rows, masks["all"], CopyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := storedRows(t, input)
+	for _, keep := range []func(int) bool{
+		func(i int) bool { return i%5000 > 4990 },
+		func(i int) bool { return i < 3 || i == 12_345 || i == rows-1 },
+		func(i int) bool { return i == 9000 },
+	} {
+		var want []string
+		for i, line := range all {
+			if keep(i) {
+				want = append(want, line)
+			}
+		}
+		got, _, err := copyBytes(input, Parquet, rows, keep, CopyOptions{MaxRowGroupBytes: 4 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(storedRows(t, got), want) {
+			t.Error("rows differ")
+		}
+	}
+}
+
+// TestCopyBoundsRowGroups: what a dictionary makes small in the input counts in
+// full when it is cut into row groups, and a dictionary does not outgrow a page
+// of the output by much.
+func TestCopyBoundsRowGroups(t *testing.T) {
+	const rows = 12_000
+	same := strings.Repeat("same text ", 100)
+	lines := jsonLines(rows, func(int) string { return `{"s":"` + same + `"}` })
+	input, _, err := copyBytes(lines, JSONL, rows, masks["all"], CopyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := copyBytes(input, Parquet, rows, masks["all"], CopyOptions{MaxRowGroupBytes: 256 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for g, group := range footerOf(t, got).meta.RowGroups {
+		if group.NumRows > 600 {
+			t.Errorf("row group %d has %d rows of 1000 bytes, want about 260", g, group.NumRows)
+		}
+	}
+	lines = jsonLines(rows, func(i int) string {
+		return fmt.Sprintf(`{"s":"%x"}`, slices.Repeat([]byte{byte(i), byte(i >> 8), byte(i * 7)}, 200))
+	})
+	got, _, err = copyBytes(lines, JSONL, rows, masks["all"], CopyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := footerOf(t, got).meta.RowGroups[0].Columns[0].MetaData
+	for _, pages := range m.EncodingStats {
+		if pages.PageType == format.DataPage && pages.Encoding == format.RLEDictionary && pages.Count != 1 {
+			t.Errorf("%d pages of dictionary indexes, want 1 and plain pages after it", pages.Count)
+		}
+	}
+	if !slices.Contains(m.Encoding, format.Plain) || len(m.EncodingStats) != 3 {
+		t.Errorf("pages %+v: the dictionary was never given up", m.EncodingStats)
+	}
+}
+
+// TestCopyRowCountLies: a footer that hides a row of every column is refused.
+func TestCopyRowCountLies(t *testing.T) {
+	input := typeFile(t, "list_struct.parquet")
+	footer := footerOf(t, input)
+	footer.meta.NumRows--
+	footer.meta.RowGroups[1].NumRows--
+	b, err := encodeFooter(&footer.meta, footer.schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := int(binary.LittleEndian.Uint32(input[len(input)-8:]))
+	lie := append(slices.Clone(input[:len(input)-8-old]), b...)
+	lie = append(binary.LittleEndian.AppendUint32(lie, uint32(len(b))), "PAR1"...)
+	if _, _, err := copyBytes(lie, Parquet, 49, masks["all"], CopyOptions{}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "row group 1") {
+		t.Errorf("error %v, want ErrCorrupt that names row group 1", err)
+	}
+	if err := (&columnReader{eof: true, count: 3}).end(4); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("3 values where the footer says 4: %v", err)
 	}
 }
 

@@ -23,8 +23,13 @@ const longestBound = 256
 func boundedIndex(tail []byte, offset int64, chunk *format.ColumnChunk, el *format.SchemaElement) ([]byte, error) {
 	stats := &chunk.MetaData.Statistics
 	stats.Min, stats.Max = nil, nil
-	if len(stats.MinValue) > longestBound || len(stats.MaxValue) > longestBound || !ordered(el) {
+	if len(stats.MinValue) > longestBound || len(stats.MaxValue) > longestBound || !ordered(el) ||
+		floating(el) && (isNaNBytes(stats.MinValue) || isNaNBytes(stats.MaxValue)) {
 		stats.MinValue, stats.MaxValue = nil, nil
+	}
+	if floating(el) {
+		signZero(stats.MinValue, true)
+		signZero(stats.MaxValue, false)
 	}
 	if chunk.ColumnIndexLength == 0 || !ordered(el) {
 		return nil, nil
@@ -55,11 +60,6 @@ func boundedIndex(tail []byte, offset int64, chunk *format.ColumnChunk, el *form
 		signZero(index.MinValues[i], true)
 		signZero(index.MaxValues[i], false)
 	}
-	if isNaNBytes(stats.MinValue) || isNaNBytes(stats.MaxValue) {
-		stats.MinValue, stats.MaxValue = nil, nil
-	}
-	signZero(stats.MinValue, true)
-	signZero(stats.MaxValue, false)
 	return thrift.Marshal(new(thrift.CompactProtocol), &index)
 }
 
