@@ -10,12 +10,18 @@ import (
 	"testing"
 )
 
-// modelsForTests trains the tiny models once for the tests of this file.
+// modelsForTests returns tiny models, trained once for all tests of a process.
 func modelsForTests(t *testing.T) (prior, conditional string) {
 	t.Helper()
-	config, output := tinyConfig(t)
-	mustCurate(t, "run", config, "--quiet")
-	return filepath.Join(output, "models/prior"), filepath.Join(output, "models/conditional")
+	folder := filepath.Join(scratch, "models")
+	if !fileExists(filepath.Join(folder, "conditional", manifestName)) {
+		config, output := tinyConfig(t)
+		mustCurate(t, "run", config, "--quiet")
+		if err := os.CopyFS(folder, os.DirFS(filepath.Join(output, "models"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(folder, "prior"), filepath.Join(folder, "conditional")
 }
 
 // TestBadInput: each of these gets a clear error or a counted reason.
@@ -102,7 +108,7 @@ func TestColumnErrorListsColumns(t *testing.T) {
 // ids than the model has embeddings.
 func TestModelsThatDoNotFit(t *testing.T) {
 	prior, conditional := modelsForTests(t)
-	score := func(prior string) (int, string) {
+	score := func(prior, conditional string) (int, string) {
 		code, _, stderr := curate(t, "score", "--prior", prior, "--conditional", conditional, "--backend", backendForTests(t),
 			"--output", t.TempDir(), "../../configs/demo/heldout.parquet")
 		return code, stderr
@@ -118,7 +124,7 @@ func TestModelsThatDoNotFit(t *testing.T) {
 	if err := os.Remove(filepath.Join(without, "model.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	if code, stderr := score(without); code != exitFailed || !strings.Contains(stderr, "model.safetensors") {
+	if code, stderr := score(without, conditional); code != exitFailed || !strings.Contains(stderr, "model.safetensors") {
 		t.Errorf("no weights: exit %d: %s", code, stderr)
 	}
 	small := copyOf()
@@ -127,16 +133,17 @@ func TestModelsThatDoNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One more token, with an id beyond the embedding.
-	more := strings.Replace(string(raw), `"added_tokens": [`, `"added_tokens": [{"id": 9999, "content": "<|far|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},`, 1)
+	more := strings.Replace(string(raw), `"added_tokens": [`, `"added_tokens": [{"id": 4096, "content": "<|far|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},`, 1)
 	if more == string(raw) {
 		t.Fatal("the tokenizer has no added_tokens to extend")
 	}
-	for _, dir := range []string{small, conditional} {
+	other := copyOf()
+	for _, dir := range []string{small, other} {
 		if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(more), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if code, stderr := score(small); code != exitFailed || !strings.Contains(stderr, "do not belong together") {
+	if code, stderr := score(small, other); code != exitFailed || !strings.Contains(stderr, "do not belong together") {
 		t.Errorf("tokenizer that does not fit: exit %d: %s", code, stderr)
 	}
 }

@@ -19,8 +19,17 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CURATE_TEST_AS_COMMAND") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	var err error
+	if scratch, err = os.MkdirTemp("", "curate-test-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
 }
+
+// scratch is a folder for what several tests share.
+var scratch string
 
 // curate runs one command line in this process.
 func curate(t *testing.T, args ...string) (code int, stdout, stderr string) {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -32,7 +35,7 @@ domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses a
 color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.`
 
 func newScoreCommand(a *app) *cobra.Command {
-	opt := scoreOptions{Scoring: scoring.Options{SequenceLength: 512}}
+	var opt scoreOptions
 	unit := string(scoring.Document)
 	cmd := &cobra.Command{
 		Use:   "score --prior DIR --conditional DIR --output DIR IN...",
@@ -45,11 +48,16 @@ func newScoreCommand(a *app) *cobra.Command {
 			if err := requireFlags(map[string]string{"--prior": opt.Prior, "--conditional": opt.Conditional, "--output": opt.Output}); err != nil {
 				return err
 			}
-			if err := opt.Scoring.Validate(); err != nil {
+			options := opt.Scoring
+			options.SequenceLength = cmp.Or(options.SequenceLength, 512)
+			if err := options.Validate(); err != nil {
 				return usageError{err}
 			}
 			inputs, err := listInputs(cmd.Context(), args)
 			if err != nil {
+				return err
+			}
+			if err := opt.resolveLength(); err != nil {
 				return err
 			}
 			return a.finishStage(runScore(cmd.Context(), a, inputs, opt))
@@ -60,10 +68,31 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.Conditional, "conditional", "", "folder of the conditional model")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the sidecars")
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
-	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", opt.Scoring.SequenceLength, "tokens of a window or sequence")
+	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 	return cmd
+}
+
+// resolveLength replaces a sequence length of 0 by the paper's 512, or by what
+// the models can take.
+func (o *scoreOptions) resolveLength() error {
+	if o.Scoring.SequenceLength != 0 {
+		return nil
+	}
+	o.Scoring.SequenceLength = 512
+	for _, folder := range []string{o.Prior, o.Conditional} {
+		raw, err := os.ReadFile(filepath.Join(folder, "config.json"))
+		if err != nil {
+			return fmt.Errorf("open model: %w (a model folder has config.json, model.safetensors and tokenizer.json)", err)
+		}
+		var config lm.Config
+		if err := json.Unmarshal(raw, &config); err != nil {
+			return fmt.Errorf("open model %s: %w", folder, err)
+		}
+		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
+	}
+	return nil
 }
 
 // runScore scores what is not scored yet and publishes the stage's manifest.
