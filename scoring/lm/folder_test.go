@@ -246,6 +246,20 @@ func TestHalfTypesWidenExactly(t *testing.T) {
 	}
 }
 
+// Ranges that do not hold their tensor, though they may lie in the file.
+func TestOffsetsAreChecked(t *testing.T) {
+	for offsets, ok := range map[[2]int64]bool{
+		{0, 8}: true, {8, 16}: true, {-8, 0}: false, {12, 20}: false, {8, 0}: false, {0, 4}: false, {0, 12}: false, {math.MinInt64, math.MaxInt64}: false,
+	} {
+		file := &tensorFile{data: bytes.NewReader(make([]byte, 116)), start: 100, size: 16, entries: map[string]tensorEntry{
+			"a": {DType: "F32", Shape: []int64{2}, Offsets: offsets},
+		}}
+		if err := file.check(ParamSpec{"a", []int{2}}); (err == nil) != ok {
+			t.Errorf("offsets %v: %v", offsets, err)
+		}
+	}
+}
+
 // FuzzTensors wants no panic and no huge allocation from any file.
 func FuzzTensors(f *testing.F) {
 	header := func(text string, data int) []byte {

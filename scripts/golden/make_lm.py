@@ -31,9 +31,9 @@ BASE = dict(
 CASES = {  # name: changes to the base, batch, length
     "heads16": (dict(), 2, 48),
     "heads32": (dict(n_layers=3, n_heads=2, mlp_hidden_size=96, vocab_size=100, embedding_size=128), 3, 17),
-    # Constants other than the paper's, MLP width from the ratio, embedding_size null, one head.
-    "constants": (dict(n_layers=1, n_heads=1, d_model=32, rope_theta=500, layer_norm_eps=1e-3, mlp_hidden_size=None, mlp_ratio=3,
-                       vocab_size=61, embedding_size=None), 1, 64),
+    # Constants other than the paper's, MLP width from the ratio, embedding_size null, one head, more than 256 tokens.
+    "constants": (dict(max_sequence_length=320, n_layers=1, n_heads=1, d_model=32, rope_theta=500, layer_norm_eps=1e-3, mlp_hidden_size=None, mlp_ratio=3,
+                       vocab_size=61, embedding_size=None), 1, 300),
 }
 
 
