@@ -168,6 +168,18 @@ func TestHeldoutRowsAreNotTrainedOn(t *testing.T) {
 				}
 			}
 			c := made.Counts
+			if test.draw.heldoutMin == 0 && test.draw.budget == noBudget {
+				trains := int64(0)
+				for row := range int64(500) {
+					hash := rowHash(0, saltHeldout, pipeline.RowID{Shard: "a.parquet", Row: row})
+					if float64(hash)/(1<<64) >= test.draw.heldoutFraction {
+						trains++
+					}
+				}
+				if c.Trained != trains {
+					t.Errorf("%d rows are trained on, %d lie beyond the held-out share", c.Trained, trains)
+				}
+			}
 			if c.Trained+c.Held+c.Unused != 500 || c.TrainTokens != int64(len(train)) || c.HeldoutTokens != int64(len(held)) {
 				t.Errorf("counts %+v", c)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -221,7 +222,7 @@ func TestCrashedRunsGoOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		appendTo(t, filepath.Join(j.opt.Output, LogFile), `{"step":`)
+		appendTo(t, filepath.Join(j.opt.Output, LogFile), `{"step":`+strings.Repeat(" ", 1<<14))
 		if _, err := j.run(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -304,6 +305,71 @@ func TestConditionalStartsFromWeightsOnly(t *testing.T) {
 	}
 	if want := result.Plan.schedule(1e-3).At(1); steps[0].LR != want {
 		t.Errorf("learning rate of the first step is %v, want %v", steps[0].LR, want)
+	}
+}
+
+// TestHeldoutLossCountsEachSequenceOnce compares batches of which the last is
+// not full with one sequence at a time.
+func TestHeldoutLossCountsEachSequenceOnce(t *testing.T) {
+	j := newJob(t, openGo(t))
+	j.opt.BatchSize, j.opt.Tokens = 5, 5*16
+	var losses []float64
+	for _, micro := range []int{5, 1} {
+		j.opt.MicroBatch = micro
+		result, err := j.run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Plan.Heldout%5 == 0 {
+			t.Fatalf("%d held-out sequences fill their batches: the test tests nothing", result.Plan.Heldout)
+		}
+		losses = append(losses, *result.HeldoutFrom)
+	}
+	if math.Abs(losses[0]-losses[1]) > 1e-5 {
+		t.Errorf("held-out loss is %v in batches of five, %v one by one", losses[0], losses[1])
+	}
+}
+
+// TestEpochsVisitEverySequenceOnce trains on nothing: it asks for the batches.
+func TestEpochsVisitEverySequenceOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	w, err := newTokenWriter(path, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int32(23 * 3) { // sequence i is 3i, 3i+1, 3i+2
+		if err := w.append([]int32{i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	source, err := openSequences(path, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.close()
+	r := &run{train: source, plan: Plan{Sequences: 23, SequenceLength: 3, BatchSize: 4, StepsPerEpoch: 5}}
+	var orders [2][]int32
+	for step := 1; step <= 10; step++ {
+		tokens := make([]int32, 12)
+		if err := r.batch(step, tokens); err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < 12; at += 3 {
+			if tokens[at]%3 != 0 || tokens[at+1] != tokens[at]+1 || tokens[at+2] != tokens[at]+2 {
+				t.Fatalf("step %d: %v is no sequence", step, tokens[at:at+3])
+			}
+			epoch := (step - 1) / 5
+			if slices.Contains(orders[epoch], tokens[at]) {
+				t.Errorf("epoch %d visits sequence %d twice", epoch, tokens[at]/3)
+			}
+			orders[epoch] = append(orders[epoch], tokens[at])
+		}
+	}
+	if slices.Equal(orders[0], orders[1]) {
+		t.Error("both epochs have the same order")
 	}
 }
 
