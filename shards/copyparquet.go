@@ -151,6 +151,7 @@ func outputEncoding(groups []format.RowGroup, column int) encoding.Encoding {
 			switch {
 			case p.PageType == format.DictionaryPage:
 				continue
+			//lint:ignore SA1019 older files have it
 			case e == format.PlainDictionary:
 				e = format.RLEDictionary
 			case e == format.RLE: // of booleans

@@ -35,7 +35,7 @@ const (
 // is complete.
 type rowWriter struct {
 	out      *tailWriter
-	file     *parquet.Writer
+	file     *parquet.GenericWriter[any]
 	group    *parquet.ConcurrentRowGroupWriter
 	schema   fileSchema
 	leaves   []*leafColumn
@@ -78,7 +78,7 @@ func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []f
 		if err != nil {
 			return err
 		}
-		rows.file = parquet.NewWriter(rows.out, append(options, tree)...)
+		rows.file = parquet.NewGenericWriter[any](rows.out, append(options, tree)...)
 		rows.group = rows.file.BeginRowGroup()
 		return nil
 	})
