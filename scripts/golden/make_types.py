@@ -3,7 +3,7 @@ codec, and the same columns as Arrow IPC.
 
     python scripts/golden/make_types.py shards/testdata/types
 
-Made with pyarrow 26.0.1, numpy 2.5.1. The values are drawn from fixed seeds.
+Made with pyarrow 26.0.1, numpy 2.4.6. The values are drawn from fixed seeds.
 
 NAME.parquet   one column "v" (and "id") of 50 rows in row groups of 20, 20, 10,
                with nulls at every level that can have them
