@@ -24,58 +24,124 @@ func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
 	return graph.Sub(logZ, target), logZ
 }
 
-// sliceSizes returns how many rows and columns a slice of the logits has.
-func sliceSizes(rows, vocabulary int) (sliceRows, sliceColumns int) {
+// slice is a part of the logits: rows of hidden and of head.
+type slice struct{ row, rows, column, columns int }
+
+// slicesOf cuts rows x vocabulary logits into slices of at most logitBytes.
+func slicesOf(rows, vocabulary int) []slice {
 	const most = logitBytes / 4
-	sliceColumns = min(vocabulary, mostColumns, max(fewestColumns, most/rows))
-	return min(rows, max(1, most/sliceColumns)), sliceColumns
+	columns := min(vocabulary, mostColumns, max(fewestColumns, most/rows))
+	return cut(rows, vocabulary, most/columns, columns)
+}
+
+// cut returns slices of height x width, row by row.
+func cut(rows, vocabulary, height, width int) []slice {
+	var all []slice
+	for row := 0; row < rows; row += height {
+		for column := 0; column < vocabulary; column += width {
+			all = append(all, slice{row, min(height, rows-row), column, min(width, vocabulary-column)})
+		}
+	}
+	return all
 }
 
 // logSumExp is ln(sum over v of exp(hidden . head[v])) for each row of hidden.
 func logSumExp(hidden, head *graph.Node) *graph.Node {
-	rows, vocabulary := hidden.Shape().Dim(0), head.Shape().Dim(0)
-	sliceRows, sliceColumns := sliceSizes(rows, vocabulary)
-	var parts []*graph.Node
-	for from := 0; from < rows; from += sliceRows {
-		part := hidden
-		if sliceRows < rows {
-			part = graph.SliceAxis(hidden, 0, graph.AxisRange(from, min(rows, from+sliceRows)))
-		}
-		parts = append(parts, logSumExpRows(part, head, sliceColumns))
-	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return graph.Concatenate(parts, 0)
+	return slicedLogSumExp(hidden, head, slicesOf(hidden.Shape().Dim(0), head.Shape().Dim(0)))
 }
 
-// logSumExpRows runs over the vocabulary with a running maximum and a running
-// sum of exp(logit - maximum). The maximum cancels, so it needs no gradient.
-// The checkpoint makes the gradient compute the slices again instead of
-// keeping them all.
-func logSumExpRows(hidden, head *graph.Node, columns int) *graph.Node {
-	vocabulary := head.Shape().Dim(0)
-	hidden = hidden.Checkpoint()
-	var top, sum *graph.Node // [N,1]
-	for from := 0; from < vocabulary; from += columns {
-		slice := head
-		if columns < vocabulary {
-			slice = graph.SliceAxis(head, 0, graph.AxisRange(from, min(vocabulary, from+columns)))
-		}
-		logits := linear(hidden, slice)
-		sliceTop := graph.StopGradient(graph.ReduceAndKeep(logits, graph.ReduceMax, -1))
-		if top == nil {
+// slicedLogSumExp makes the values slice by slice and gives them a gradient
+// that does the same. gomlx knows custom gradients of one node only, so both
+// inputs are joined in one whose share of the value is exactly zero.
+func slicedLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
+	logZ := runningLogSumExp(graph.StopGradient(hidden), graph.StopGradient(head), parts)
+	rows := hidden.Shape().Dim(0)
+	joined := graph.IdentityWithCustomGradient(graph.Concatenate([]*graph.Node{hidden, head}, 0), func(_, v *graph.Node) *graph.Node {
+		arriving := graph.Slice(v, graph.AxisRange(0, rows), graph.AxisRange(0, 1)) // [N,1]
+		return logSumExpGradient(hidden, head, logZ, arriving, parts)
+	})
+	carrier := graph.Reshape(graph.Slice(joined, graph.AxisRange(0, rows), graph.AxisRange(0, 1)), rows)
+	return graph.Add(logZ, graph.Sub(carrier, graph.StopGradient(carrier)))
+}
+
+// runningLogSumExp runs over the vocabulary with a running maximum and a
+// running sum of exp(logit - maximum), [n,1] each.
+func runningLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
+	var done []*graph.Node
+	var top, sum *graph.Node
+	for i, part := range parts {
+		h, w := part.inputs(hidden, head, sum)
+		logits := linear(h, w)
+		sliceTop := graph.ReduceAndKeep(logits, graph.ReduceMax, -1)
+		if part.column == 0 {
 			top, sum = sliceTop, sumExp(logits, sliceTop)
-			continue
+		} else {
+			newTop := graph.Max(top, sliceTop)
+			sum = graph.Add(graph.Mul(sum, graph.Exp(graph.Sub(top, newTop))), sumExp(logits, newTop))
+			top = newTop
 		}
-		newTop := graph.Max(top, sliceTop)
-		sum = graph.Add(graph.Mul(sum, graph.Exp(graph.Sub(top, newTop))), sumExp(logits, newTop))
-		top = newTop
+		if i+1 == len(parts) || parts[i+1].column == 0 {
+			done = append(done, graph.Reshape(graph.Add(top, graph.Log(sum)), part.rows))
+		}
 	}
-	logZ := graph.Add(top, graph.Log(sum)).StopCheckpoint()
-	return graph.Reshape(logZ, hidden.Shape().Dim(0))
+	return join(done)
 }
 
 func sumExp(logits, top *graph.Node) *graph.Node {
 	return graph.ReduceAndKeep(graph.Exp(graph.Sub(logits, top)), graph.ReduceSum, -1)
+}
+
+// logSumExpGradient returns the gradients of hidden and head, joined [N+V,d].
+// The derivative of logZ by a logit is its probability, computed again.
+func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) *graph.Node {
+	logZ = graph.ExpandAxes(logZ, -1)
+	heads := map[int]*graph.Node{} // by first column
+	var order []int
+	var done []*graph.Node
+	var byHidden *graph.Node
+	for i, part := range parts {
+		h, w := part.inputs(hidden, head, byHidden)
+		rows := graph.AxisRange(part.row, part.row+part.rows)
+		p := graph.Exp(graph.Sub(linear(h, w), graph.SliceAxis(logZ, 0, rows)))
+		p = graph.Mul(p, graph.SliceAxis(arriving, 0, rows)) // [n,c]
+		share := graph.DotGeneral(p, []int{1}, nil, w, []int{0}, nil)
+		if part.column == 0 {
+			byHidden = share
+		} else {
+			byHidden = graph.Add(byHidden, share)
+		}
+		byHead := graph.DotGeneral(p, []int{0}, nil, h, []int{0}, nil)
+		if earlier := heads[part.column]; earlier != nil {
+			byHead = graph.Add(earlier, byHead)
+		} else {
+			order = append(order, part.column)
+		}
+		heads[part.column] = byHead
+		if i+1 == len(parts) || parts[i+1].column == 0 {
+			done = append(done, byHidden)
+		}
+	}
+	for _, column := range order {
+		done = append(done, heads[column])
+	}
+	return join(done)
+}
+
+// inputs returns the slice's rows of hidden and head. They wait for the result of
+// the slice before: XLA would make all slices at once. What it waits for is a
+// comparison, never true, because the barrier adds it times zero, and NaN times
+// zero would spread from one row to all.
+func (s slice) inputs(hidden, head, before *graph.Node) (h, w *graph.Node) {
+	h = graph.SliceAxis(hidden, 0, graph.AxisRange(s.row, s.row+s.rows))
+	if before != nil {
+		h = graph.SchedulingBarrier(h, graph.LessThan(graph.ReduceAllMax(before), graph.Infinity(h.Graph(), h.DType(), -1)))
+	}
+	return h, graph.SliceAxis(head, 0, graph.AxisRange(s.column, s.column+s.columns))
+}
+
+func join(parts []*graph.Node) *graph.Node {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return graph.Concatenate(parts, 0)
 }

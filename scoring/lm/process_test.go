@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"github.com/curate-data/curate/scoring/backend"
 )
 
@@ -45,4 +48,61 @@ func TestProcessesAgree(t *testing.T) {
 			t.Errorf("two processes differ:\n%s\n%s", runs[0], runs[1])
 		}
 	})
+}
+
+// TestLogitsAreNeverWhole measures, in a process of its own, how much memory
+// logSumExp and its gradient take where the whole logits would take 786 MiB.
+// XLA made all slices at once before they were made to wait for each other.
+func TestLogitsAreNeverWhole(t *testing.T) {
+	const key, rows, d, vocabulary, most = "CURATE_TEST_LOGITS", 4096, 16, 50304, 400 << 20
+	if name := os.Getenv(key); name != "" {
+		be := openBackend(t, name)
+		exec, err := graph.NewExec(be.Backend, func(in []*graph.Node) []*graph.Node {
+			z := logSumExp(in[0], in[1])
+			return graph.Gradient(graph.ReduceAllSum(z), in...)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hidden := tensors.FromFlatDataAndDimensions(make([]float32, rows*d), rows, d)
+		head := tensors.FromFlatDataAndDimensions(make([]float32, vocabulary*d), vocabulary, d)
+		if err := exec.PreCompile(hidden, head); err != nil {
+			t.Fatal(err)
+		}
+		before := peakBytes(t)
+		if _, err := exec.Call(hidden, head); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("grew %d\n", peakBytes(t)-before)
+		return
+	}
+	peakBytes(t) // skips where it cannot be measured
+	be := openBackend(t, backend.CPU)
+	child := exec.Command(os.Args[0], "-test.run=^TestLogitsAreNeverWhole$")
+	child.Env = append(os.Environ(), key+"="+be.Name)
+	out, err := child.CombinedOutput()
+	var grew int64
+	if _, scan := fmt.Sscanf(string(out), "grew %d", &grew); err != nil || scan != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if grew < logitBytes || grew > most {
+		t.Errorf("memory grew by %d MiB, want %d to %d", grew>>20, logitBytes>>20, most>>20)
+	}
+	t.Logf("memory grew by %d MiB", grew>>20)
+}
+
+// peakBytes is the largest resident set of this process so far. (Getrusage
+// would count the parent's as well.)
+func peakBytes(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscanf(line, "%d kB", &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
 }

@@ -162,8 +162,8 @@ func TestPlanPlacesEachSequenceOnce(t *testing.T) {
 	})
 }
 
-// Slices of any width give the log-sum-exp of the whole, here in float64, and
-// its gradient; logits of a hundred would overflow without the running maximum.
+// Slices of any shape give the log-sum-exp of the whole, here in float64, and
+// its gradients; logits of a hundred would overflow without the running maximum.
 func TestSlicedLogSumExp(t *testing.T) {
 	const rows, d, vocabulary = 6, 4, 37
 	random := rand.New(rand.NewPCG(2, 2))
@@ -174,31 +174,31 @@ func TestSlicedLogSumExp(t *testing.T) {
 	for i := range head {
 		head[i] = float32(random.NormFloat64())
 	}
-	want, gradient := logSumExp64(hidden, head, d)
+	weights := []float32{1, -2, 0.5, 0, 3, 1} // of the rows in the sum that is derived
+	value, byHidden, byHead := logSumExp64(hidden, head, weights, d)
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
-		for _, columns := range []int{1, 5, 36, 37} {
+		for _, size := range [][2]int{{6, 37}, {6, 5}, {4, 36}, {1, 20}} {
 			got := call(t, be, func(in []*graph.Node) []*graph.Node {
-				z := logSumExpRows(in[0], in[1], columns)
-				return []*graph.Node{z, graph.Gradient(graph.ReduceAllSum(z), in[1])[0]}
-			}, tensors.FromFlatDataAndDimensions(hidden, rows, d), tensors.FromFlatDataAndDimensions(head, vocabulary, d))
-			for i, w := range want {
-				if d := math.Abs(float64(got[0][i]) - w); !(d <= 1e-5*math.Abs(w)) {
-					t.Errorf("%d columns: row %d is %v, want %v", columns, i, got[0][i], w)
-				}
-			}
-			for i, w := range gradient {
-				if d := math.Abs(float64(got[1][i]) - w); !(d <= 1e-4*30) {
-					t.Errorf("%d columns: gradient %d is %v, want %v", columns, i, got[1][i], w)
+				z := slicedLogSumExp(in[0], in[1], cut(rows, vocabulary, size[0], size[1]))
+				return append([]*graph.Node{z}, graph.Gradient(graph.ReduceAllSum(graph.Mul(z, in[2])), in[0], in[1])...)
+			}, tensors.FromFlatDataAndDimensions(hidden, rows, d), tensors.FromFlatDataAndDimensions(head, vocabulary, d),
+				tensors.FromFlatDataAndDimensions(weights, rows))
+			for k, want := range [][]float64{value, byHidden, byHead} {
+				for i, w := range want {
+					if d := math.Abs(float64(got[k][i]) - w); !(d <= 1e-5*max(1, math.Abs(w))*10) {
+						t.Errorf("slices of %v: result %d at %d is %v, want %v", size, k, i, got[k][i], w)
+					}
 				}
 			}
 		}
 	})
 }
 
-// logSumExp64 is the slow plain form: values, and the gradient of their sum by head.
-func logSumExp64(hidden, head []float32, d int) (values, gradient []float64) {
-	gradient = make([]float64, len(head))
-	for h := range slices.Chunk(hidden, d) {
+// logSumExp64 is the slow plain form: values, and gradients of their weighted sum.
+func logSumExp64(hidden, head, weights []float32, d int) (values, byHidden, byHead []float64) {
+	byHidden, byHead = make([]float64, len(hidden)), make([]float64, len(head))
+	for n, weight := range weights {
+		h := hidden[n*d : (n+1)*d]
 		var logits []float64
 		for w := range slices.Chunk(head, d) {
 			dot := 0.0
@@ -213,20 +213,29 @@ func logSumExp64(hidden, head []float32, d int) (values, gradient []float64) {
 		}
 		for v, l := range logits {
 			for i := range d {
-				gradient[v*d+i] += math.Exp(l-top) / sum * float64(h[i])
+				p := math.Exp(l-top) / sum * float64(weight)
+				byHead[v*d+i] += p * float64(h[i])
+				byHidden[n*d+i] += p * float64(head[v*d+i])
 			}
 		}
 		values = append(values, top+math.Log(sum))
 	}
-	return values, gradient
+	return values, byHidden, byHead
 }
 
-func TestSlicesStayWithinTheirBytes(t *testing.T) {
+// TestSlicesCoverWithinTheirBytes adds up the slices of many sizes.
+func TestSlicesCoverWithinTheirBytes(t *testing.T) {
 	for _, rows := range []int{1, 100, 4096, 8192, 1 << 17} {
-		for _, vocabulary := range []int{1, 300, 4096, 50304, 1 << 24} {
-			r, c := sliceSizes(rows, vocabulary)
-			if r < 1 || r > rows || c < 1 || c > vocabulary || 4*r*c > logitBytes {
-				t.Errorf("%d x %d logits in slices of %d x %d", rows, vocabulary, r, c)
+		for _, vocabulary := range []int{1, 300, 4096, 50304, 1 << 20} {
+			area := 0
+			for _, s := range slicesOf(rows, vocabulary) {
+				if s.row+s.rows > rows || s.column+s.columns > vocabulary || 4*s.rows*s.columns > logitBytes {
+					t.Fatalf("%d x %d logits have the slice %+v", rows, vocabulary, s)
+				}
+				area += s.rows * s.columns
+			}
+			if area != rows*vocabulary {
+				t.Errorf("slices of %d x %d logits cover %d", rows, vocabulary, area)
 			}
 		}
 	}
