@@ -83,7 +83,7 @@ const (
 	slotFields, slotMetadata                    = 1, 2
 	slotChildren, slotFieldMetadata             = 5, 6
 	slotLength, slotNodes, slotBuffers          = 0, 1, 2
-	slotCompression                             = 3
+	slotCompression, slotVariadic               = 3, 4
 	slotData                                    = 1
 	kindSchema, kindDictionary, kindRecordBatch = 1, 2, 3
 )
@@ -148,6 +148,9 @@ func checkArrowMessage(meta []byte) (arrowMessage, error) {
 		return m, fmt.Errorf("%w: batch of %d rows, but its first column differs", ErrCorrupt, m.rows)
 	}
 	buffers, n, _ := header.vector(slotBuffers, 16)
+	if err := checkVariadic(header, n); err != nil {
+		return m, err
+	}
 	for i := range n {
 		offset := int64(binary.LittleEndian.Uint64(buffers[16*i:]))
 		length := int64(binary.LittleEndian.Uint64(buffers[16*i+8:]))
@@ -159,6 +162,21 @@ func checkArrowMessage(meta []byte) (arrowMessage, error) {
 		}
 	}
 	return m, nil
+}
+
+// checkVariadic checks the numbers of data buffers that view columns claim to
+// have: arrow/go v17 allocates by them without asking how many there are.
+func checkVariadic(header flatTable, buffers int) error {
+	counts, n, _ := header.vector(slotVariadic, 8)
+	left := uint64(buffers)
+	for i := range n {
+		claimed := binary.LittleEndian.Uint64(counts[8*i:])
+		if claimed > left {
+			return fmt.Errorf("%w: view column %d claims %d data buffers, the batch has %d in all", ErrCorrupt, i, claimed, buffers)
+		}
+		left -= claimed
+	}
+	return nil
 }
 
 // checkBody checks the sizes that compressed buffers say they have when they

@@ -136,12 +136,17 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	}
 	switch {
 	case r.app.json:
-		if err := r.app.printJSON(r.kept.manifest); err != nil {
+		last := r.kept.manifest
+		if last == nil {
+			last = r.selected.manifest // sequences: nothing is written
+		}
+		if err := r.app.printJSON(last); err != nil {
 			return err
 		}
+	case r.app.quiet:
 	case nothing:
 		fmt.Fprintf(r.app.stdout, "nothing to do: %s is complete\n", r.config.Output)
-	case !r.app.quiet:
+	default:
 		r.printSummary(page)
 	}
 	return errors.Join(r.score.err(), r.newFailures())
@@ -194,6 +199,7 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
 	if r.config.scoreOptions().Unit != scoring.Document {
+		r.app.say("write: sequences are selected, which are not rows; their places are in %s", r.folder("selection"))
 		return stageResult{nothing: true}, nil
 	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{

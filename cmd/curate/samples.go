@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -20,12 +21,13 @@ const samplesPerGroup = 5
 // sampleTextBytes is how much of a document the report shows.
 const sampleTextBytes = 1200
 
-// scored is one row with its losses.
+// scored is one row with its losses and what became of it.
 type scored struct {
 	at                 pipeline.RowID
 	id, domain         string
 	tokens             int32
-	prior, cond, color float32
+	prior, cond, score float32
+	kept               bool
 }
 
 // extremes keeps the few rows that come first by an order, in bounded memory.
@@ -44,11 +46,11 @@ func (e *extremes) add(r scored) {
 }
 
 // byScore orders by score, ties by place.
-func byScore(a, b scored) int { return cmp.Or(cmp.Compare(a.color, b.color), a.at.Compare(b.at)) }
+func byScore(a, b scored) int { return cmp.Or(cmp.Compare(a.score, b.score), a.at.Compare(b.at)) }
 
 // byScoreDown orders by score, highest first.
 func byScoreDown(a, b scored) int {
-	return cmp.Or(cmp.Compare(b.color, a.color), a.at.Compare(b.at))
+	return cmp.Or(cmp.Compare(b.score, a.score), a.at.Compare(b.at))
 }
 
 // spread finds the range of a histogram of losses: all values but outliers,
@@ -108,18 +110,18 @@ type survey struct {
 	prior, conditional                  []report.Bin
 }
 
-// surveyScores reads the sidecars twice: rows to show and ranges, then bins.
-// cut is the lowest score that is kept.
-func surveyScores(ctx context.Context, src pipeline.ScoreSource, cut float32) (*survey, error) {
+// surveyScores reads sidecars and selection twice: rows to show and ranges,
+// then bins.
+func surveyScores(ctx context.Context, scores *sidecars, selected *selection) (*survey, error) {
 	s := &survey{
 		best: extremes{compare: byScoreDown}, worst: extremes{compare: byScore},
 		keptLast: extremes{compare: byScore}, droppedFirst: extremes{compare: byScoreDown},
 	}
 	var both spread // one range, so that the two histograms can be compared
-	err := eachScored(ctx, src, func(r scored) {
+	err := eachScored(ctx, scores, selected, func(r scored) {
 		s.best.add(r)
 		s.worst.add(r)
-		if r.color >= cut {
+		if r.kept {
 			s.keptLast.add(r)
 		} else {
 			s.droppedFirst.add(r)
@@ -132,43 +134,85 @@ func surveyScores(ctx context.Context, src pipeline.ScoreSource, cut float32) (*
 	}
 	both.clip()
 	s.prior, s.conditional = both.bins(), both.bins()
-	return s, eachScored(ctx, src, func(r scored) {
-		for _, loss := range []struct {
-			bins  []report.Bin
-			value float32
-		}{{s.prior, r.prior}, {s.conditional, r.cond}} {
-			bin := &loss.bins[both.index(loss.value)]
-			if r.color >= cut {
-				bin.Kept++
-			} else {
-				bin.Dropped++
-			}
-		}
+	return s, eachScored(ctx, scores, selected, func(r scored) {
+		count(&s.prior[both.index(r.prior)], r.kept)
+		count(&s.conditional[both.index(r.cond)], r.kept)
 	})
 }
 
-// eachScored calls f for every row that has a score.
-func eachScored(ctx context.Context, src pipeline.ScoreSource, f func(scored)) error {
-	for scores, err := range src.Scores(ctx) {
+func count(bin *report.Bin, kept bool) {
+	if kept {
+		bin.Kept++
+	} else {
+		bin.Dropped++
+	}
+}
+
+// eachScored calls f for every row that has a score. Sidecars and selection
+// hold the same rows in the same order.
+func eachScored(ctx context.Context, scores *sidecars, selected *selection, f func(scored)) error {
+	next, stop := iter.Pull2(selected.rows(ctx))
+	defer stop()
+	for chunk, err := range scores.Scores(ctx) {
 		if err != nil {
 			return err
 		}
-		for i := range scores.Row {
-			if scores.Reason[i] != "" {
+		for i := range chunk.Row {
+			row, err, ok := next()
+			if err != nil {
+				return err
+			}
+			at := pipeline.RowID{Shard: chunk.Shard, Row: chunk.Row[i], Seq: chunk.Seq[i]}
+			if !ok || row.at != at {
+				return fmt.Errorf("selection has row %v where the scores have %v: select again", row.at, at)
+			}
+			if chunk.Reason[i] != "" {
 				continue
 			}
-			f(scored{
-				at: pipeline.RowID{Shard: scores.Shard, Row: scores.Row[i], Seq: scores.Seq[i]},
-				id: scores.ID[i], domain: scores.Domain[i], tokens: scores.TokenCount[i],
-				prior: scores.Prior[i], cond: scores.Conditional[i], color: scores.Color[i],
-			})
+			row.id, row.domain, row.tokens = chunk.ID[i], chunk.Domain[i], chunk.TokenCount[i]
+			row.prior, row.cond = chunk.Prior[i], chunk.Conditional[i]
+			f(row)
 		}
 	}
 	return nil
 }
 
+// rows yields every row of a selection with its score and fate.
+func (s *selection) rows(ctx context.Context) iter.Seq2[scored, error] {
+	return func(yield func(scored, error) bool) {
+		for _, unit := range s.manifest.Units {
+			if !s.shardRows(ctx, unit, yield) {
+				return
+			}
+		}
+	}
+}
+
+// shardRows yields the rows of one file; false means stop.
+func (s *selection) shardRows(ctx context.Context, unit shards.Unit, yield func(scored, error) bool) bool {
+	object, err := s.store.Open(ctx, unit.File)
+	if err != nil {
+		yield(scored{}, fmt.Errorf("open selection: %w", err))
+		return false
+	}
+	defer object.Close()
+	for d, err := range shards.ReadSelection(ctx, object) {
+		if err != nil {
+			yield(scored{}, fmt.Errorf("read selection %s: %w", unit.File, err))
+			return false
+		}
+		for i := range d.Row {
+			at := pipeline.RowID{Shard: unit.Shard, Row: d.Row[i], Seq: d.Seq[i]}
+			if !yield(scored{at: at, score: d.Score[i], kept: d.Keep[i]}, nil) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // groups fetches the texts of the rows to show.
-func (s *survey) groups(ctx context.Context, inputs []shards.Input, columns shards.Columns, cut float32) ([]report.SampleGroup, error) {
+func (s *survey) groups(ctx context.Context, inputs []shards.Input, columns shards.Columns) ([]report.SampleGroup, error) {
 	var rows []scored
 	border := append(slices.Clone(s.keptLast.rows[:min(3, len(s.keptLast.rows))]), s.droppedFirst.rows[:min(3, len(s.droppedFirst.rows))]...)
 	slices.SortFunc(border, byScoreDown)
@@ -188,8 +232,8 @@ func (s *survey) groups(ctx context.Context, inputs []shards.Input, columns shar
 		group := report.SampleGroup{Name: g.name}
 		for _, r := range g.rows {
 			group.Samples = append(group.Samples, report.Sample{
-				Shard: r.at.Shard, Row: r.at.Row, ID: r.id, Domain: r.domain, Tokens: int64(r.tokens), Kept: r.color >= cut,
-				Score: r.color, Prior: r.prior, Conditional: r.cond, Text: texts[pipeline.RowID{Shard: r.at.Shard, Row: r.at.Row}],
+				Shard: r.at.Shard, Row: r.at.Row, ID: r.id, Domain: r.domain, Tokens: int64(r.tokens), Kept: r.kept,
+				Score: r.score, Prior: r.prior, Conditional: r.cond, Text: texts[pipeline.RowID{Shard: r.at.Shard, Row: r.at.Row}],
 			})
 		}
 		groups = append(groups, group)

@@ -153,6 +153,18 @@ func (s *stage) close() error {
 	return errors.Join(err, s.lock.Release())
 }
 
+// begin makes the folder unfinished: from here on its files may change, and a
+// manifest of other work must not vouch for them.
+func (s *stage) begin(ctx context.Context) error { return s.remove(ctx, manifestName) }
+
+// remove deletes an object that may be missing.
+func (s *stage) remove(ctx context.Context, name string) error {
+	if err := s.store.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // key is the digest of what decides the stage's bytes, inputs excluded.
 func (s *stage) key(backend string) (string, error) {
 	options, err := json.Marshal(s.options) // keys are sorted
@@ -167,7 +179,8 @@ func (s *stage) key(backend string) (string, error) {
 }
 
 // done reports whether the folder holds the finished output of exactly this
-// stage. With backend auto, whatever backend it was made on will do.
+// stage. With backend auto, whatever backend it was made on will do. If it does
+// not, the manifest of what was there before is gone afterwards.
 func (s *stage) done(ctx context.Context, backend string) (stageResult, bool, error) {
 	m, err := shards.ReadManifest(ctx, s.store, manifestName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,13 +193,15 @@ func (s *stage) done(ctx context.Context, backend string) (stageResult, bool, er
 		backend = m.Backend
 	}
 	key, err := s.key(backend)
-	if err != nil || m.Key != key || len(failedInputs(m)) > 0 || !s.sameInputs(m) {
+	if err != nil {
 		return stageResult{}, false, err
 	}
-	for _, f := range m.Units {
-		if !s.hasFile(ctx, f) {
-			return stageResult{}, false, nil
-		}
+	same := m.Key == key && len(failedInputs(m)) == 0 && s.sameInputs(m)
+	for _, unit := range m.Units {
+		same = same && s.hasFile(ctx, unit)
+	}
+	if !same {
+		return stageResult{}, false, s.begin(ctx)
 	}
 	return stageResult{manifest: m, folder: s.folder, nothing: true}, true, nil
 }
@@ -228,6 +243,10 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 		s.reused++
 		return record, nil
 	}
+	// The record goes first, so that it never vouches for another file.
+	if err := s.remove(ctx, recordName); err != nil {
+		return shards.Unit{}, err
+	}
 	record = shards.Unit{Key: key, Shard: in.Shard, FirstRowGroup: groups.from, RowGroups: groups.to - groups.from}
 	if err := s.writeUnit(ctx, name, &record, work); err != nil {
 		return shards.Unit{}, err
@@ -255,10 +274,7 @@ func (s *stage) writeUnit(ctx context.Context, name string, record *shards.Unit,
 	if !keep {
 		pending.Abort()
 		// An earlier run with other options may have left a file here.
-		if err := s.store.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return s.remove(ctx, name)
 	}
 	if err := pending.Finish(ctx); err != nil {
 		return err

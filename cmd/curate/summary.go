@@ -78,11 +78,15 @@ func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
 	if err != nil {
 		return err
 	}
-	survey, err := surveyScores(ctx, source, r.cut.Threshold)
+	selected, err := readSelection(ctx, r.folder("selection"))
 	if err != nil {
 		return err
 	}
-	samples, err := survey.groups(ctx, r.inputs, r.config.columns(), r.cut.Threshold)
+	survey, err := surveyScores(ctx, source, selected)
+	if err != nil {
+		return err
+	}
+	samples, err := survey.groups(ctx, r.inputs, r.config.columns())
 	if err != nil {
 		return err
 	}
@@ -125,13 +129,26 @@ func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
 
 func (r *pipelineRun) scoreHistogram() report.Scores {
 	plot := r.cut.Plot
-	scores := report.Scores{Cut: r.cut.Threshold, Underflow: plot.UnderKept + plot.UnderDropped, Overflow: plot.OverKept + plot.OverDropped}
+	scores := report.Scores{Label: scoreLabel(r.cut.Method), Cut: r.cut.Threshold, Underflow: plot.UnderKept + plot.UnderDropped, Overflow: plot.OverKept + plot.OverDropped}
 	width := (plot.High - plot.Low) / float64(max(1, len(plot.Kept)))
 	for i := range plot.Kept {
 		low := plot.Low + float64(i)*width
 		scores.Bins = append(scores.Bins, report.Bin{Low: low, High: low + width, Kept: plot.Kept[i], Dropped: plot.Dropped[i]})
 	}
 	return scores
+}
+
+// scoreLabel names what a method ranks by; empty means the CoLoR score.
+func scoreLabel(m colorfilter.Method) string {
+	switch m {
+	case colorfilter.Conditional:
+		return "score = minus conditional loss, nats per token"
+	case colorfilter.Perplexity:
+		return "score = minus prior loss, nats per token"
+	case colorfilter.Random:
+		return "score = hash of seed and row"
+	}
+	return ""
 }
 
 // facts are lines about the run for its page.

@@ -148,7 +148,20 @@ type selection struct {
 	faults   map[string]string      // of shards that could not be read, by shard
 }
 
+// openSelection opens a selection of rows, to write them.
 func openSelection(ctx context.Context, folder string) (*selection, error) {
+	s, err := readSelection(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	if unit := optionOf(s.manifest, "unit"); unit != string(scoring.Document) {
+		return nil, usagef("%s selects %ss, which are not rows: to write rows, score with --unit document", folder, unit)
+	}
+	return s, nil
+}
+
+// readSelection opens a selection of rows or of sequences.
+func readSelection(ctx context.Context, folder string) (*selection, error) {
 	store := local.New(folder)
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
@@ -156,9 +169,6 @@ func openSelection(ctx context.Context, folder string) (*selection, error) {
 	}
 	if manifest.Stage != "select" {
 		return nil, usagef("%s holds the output of `curate %s`, not of `curate select`", folder, manifest.Stage)
-	}
-	if unit := optionOf(manifest, "unit"); unit != string(scoring.Document) {
-		return nil, usagef("%s selects %ss, which are not rows: to write rows, score with --unit document", folder, unit)
 	}
 	s := &selection{store, manifest, map[string]shards.Unit{}, map[string]string{}}
 	for _, unit := range manifest.Units {
