@@ -60,17 +60,16 @@ type ManifestModel struct {
 // Unit is one file that a stage made, from row groups of one shard or, with an
 // empty Shard, from all inputs.
 type Unit struct {
-	File          string                    `json:"file"`   // name in the output's store
-	Size          int64                     `json:"size"`   // bytes
-	SHA256        string                    `json:"sha256"` // of the content, hex
-	Key           string                    `json:"key"`    // UnitKey of all that the file depends on
-	Shard         string                    `json:"shard,omitempty"`
-	FirstRowGroup int                       `json:"first_row_group,omitempty"`
-	RowGroups     int                       `json:"row_groups,omitempty"` // how many, from the first on
-	Rows          int64                     `json:"rows"`                 // rows in File
-	Tokens        int64                     `json:"tokens,omitempty"`     // of the texts read
-	Rejected      map[pipeline.Reason]int64 `json:"rejected,omitempty"`   // rows of File without a score
-	Counts        Counts                    `json:"counts"`
+	File          string `json:"file"`   // name in the output's store
+	Size          int64  `json:"size"`   // bytes
+	SHA256        string `json:"sha256"` // of the content, hex
+	Key           string `json:"key"`    // UnitKey of all that the file depends on
+	Shard         string `json:"shard,omitempty"`
+	FirstRowGroup int    `json:"first_row_group,omitempty"`
+	RowGroups     int    `json:"row_groups,omitempty"` // how many, from the first on
+	Rows          int64  `json:"rows"`                 // rows in File
+	Tokens        int64  `json:"tokens,omitempty"`     // of the texts read
+	Counts        Counts `json:"counts"`
 }
 
 // Counts accounts for every input row once.
