@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkScore measures tokens per second of whole sequences through the
-// Scorer, one model, the first batch (which compiles) left out. bench/lm.py
+// Scorer, one model, the first batch (which compiles) left out. bench/scoring.py
 // measures PyTorch on the same shapes.
 func BenchmarkScore(b *testing.B) {
 	for _, c := range []struct {
