@@ -16,7 +16,9 @@ plugin: ## bring the XLA CPU plugin (63 MB, checked by hash) into the cache fold
 	@scripts/plugin.sh
 
 demo: build ## the main job on the repository's own text: train, score, select, write, report
-	@if scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
+	@if [ "$$($(GO) env CGO_ENABLED)" = 0 ]; then \
+		echo "no C compiler: curate was built without XLA; the pure-Go backend trains about 20 times slower" >&2; bin/curate run configs/demo-go.yaml; \
+	elif scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
 
 test: ## install what the tests need and run everything
 	@scripts/test.sh
