@@ -37,7 +37,7 @@ assert kept == rows_in // 8, (rows_in, kept)
 
 
 def books(files: str) -> float:
-    return duckdb.sql(f"select count(*) filter (domain = 'books') / count(*) from read_parquet('{files}')").fetchone()[0]
+    return duckdb.sql(f"select count(*) filter (domain = 'books') / count(*) from read_parquet('{files}')").fetchall()[0][0]
 
 
 before, after = books(f"{pool}/pool-*.parquet"), books(f"{out}/data/*.parquet")
