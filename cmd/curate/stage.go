@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 
 	"github.com/curate-data/curate/shards"
@@ -354,99 +350,4 @@ func (a *app) finishStage(r stageResult, err error) error {
 		a.say("nothing to do: %s is complete", r.folder)
 	}
 	return r.err()
-}
-
-func (s *stage) readJSON(ctx context.Context, name string, v any) error {
-	object, err := s.store.Open(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer object.Close()
-	raw := make([]byte, object.Size())
-	if _, err := object.ReadAt(raw, 0); err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, v)
-}
-
-func (s *stage) writeJSON(ctx context.Context, name string, v any) error {
-	raw, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	pending, err := s.store.Create(ctx, name)
-	if err != nil {
-		return err
-	}
-	if _, err := pending.Write(append(raw, '\n')); err != nil {
-		pending.Abort()
-		return err
-	}
-	return pending.Finish(ctx)
-}
-
-// modelDigests identify a model folder without loading it.
-type modelDigests struct{ weights, tokenizer string }
-
-// digestModel digests config and weights together, and the tokenizer.
-func (s *stage) digestModel(ctx context.Context, folder string) (modelDigests, error) {
-	var d modelDigests
-	if _, err := os.Stat(filepath.Join(folder, "config.json")); err != nil {
-		return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
-	}
-	parts := map[string]string{}
-	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
-		input, err := fileInput(ctx, folder, name)
-		if err != nil {
-			return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
-		}
-		if parts[name], err = s.cache.Digest(ctx, input); err != nil {
-			return d, err
-		}
-	}
-	return modelDigests{shards.UnitKey(parts["config.json"], parts["model.safetensors"]), parts["tokenizer.json"]}, nil
-}
-
-// fileInput describes one file of a folder for the digest cache.
-func fileInput(ctx context.Context, folder, name string) (shards.Input, error) {
-	store := local.New(folder)
-	infos, err := store.List(ctx, name)
-	if err != nil {
-		return shards.Input{}, err
-	}
-	for _, info := range infos {
-		if info.Name == name {
-			return shards.Input{Store: store, Path: name, Shard: name, URI: filepath.Join(folder, name), Size: info.Size, Version: info.Version, Modified: info.Modified}, nil
-		}
-	}
-	return shards.Input{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-}
-
-// describe returns the unit of a file that a stage wrote by other means.
-func (s *stage) describe(ctx context.Context, name string) (shards.Unit, error) {
-	input, err := fileInput(ctx, s.folder, name)
-	if err != nil {
-		return shards.Unit{}, err
-	}
-	digest, err := shards.Digest(ctx, input)
-	if err != nil {
-		return shards.Unit{}, err
-	}
-	return shards.Unit{File: name, Size: input.Size, SHA256: digest}, nil
-}
-
-// digesting passes a unit's bytes on and digests them on the way.
-type digesting struct {
-	shards.Pending
-	sum  hash.Hash
-	size int64
-}
-
-func newDigesting(p shards.Pending) *digesting { return &digesting{Pending: p, sum: sha256.New()} }
-
-func (d *digesting) Write(b []byte) (int, error) {
-	n, err := d.Pending.Write(b)
-	d.sum.Write(b[:n])
-	d.size += int64(n)
-	return n, err
 }
