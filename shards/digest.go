@@ -59,7 +59,7 @@ const racy = 2 * time.Second
 // is a damaged one: what it knew is only computed again.
 func LoadDigestCache(ctx context.Context, store Store, name string) (*DigestCache, error) {
 	c := &DigestCache{entries: map[string]digestEntry{}}
-	b, err := readObject(ctx, store, name, maxManifest)
+	b, err := ReadObject(ctx, store, name, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -105,7 +105,7 @@ func (c *DigestCache) Save(ctx context.Context, store Store, name string) error 
 	if err != nil {
 		return fmt.Errorf("save digest cache %s: %w", name, err)
 	}
-	if err := writeObject(ctx, store, name, append(b, '\n')); err != nil {
+	if err := WriteObject(ctx, store, name, append(b, '\n')); err != nil {
 		return fmt.Errorf("save digest cache %s: %w", name, err)
 	}
 	c.changed = false

@@ -154,7 +154,7 @@ func WriteManifest(ctx context.Context, store Store, name string, m *Manifest) e
 	if err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
 	}
-	if err := writeObject(ctx, store, name, b); err != nil {
+	if err := WriteObject(ctx, store, name, b); err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
 	}
 	return nil
@@ -202,7 +202,7 @@ const maxManifest = 1 << 30
 // ReadManifest reads a manifest and checks it as WriteManifest does. A missing
 // one wraps fs.ErrNotExist.
 func ReadManifest(ctx context.Context, store Store, name string) (*Manifest, error) {
-	b, err := readObject(ctx, store, name, maxManifest)
+	b, err := ReadObject(ctx, store, name, maxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", name, err)
 	}
@@ -250,8 +250,8 @@ func UnitKey(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// writeObject publishes a small object.
-func writeObject(ctx context.Context, store Store, name string, b []byte) error {
+// WriteObject publishes a small object, whole or not at all.
+func WriteObject(ctx context.Context, store Store, name string, b []byte) error {
 	p, err := store.Create(ctx, name)
 	if err != nil {
 		return err
@@ -263,8 +263,8 @@ func writeObject(ctx context.Context, store Store, name string, b []byte) error 
 	return p.Finish(ctx)
 }
 
-// readObject reads a whole object of at most limit bytes.
-func readObject(ctx context.Context, store Store, name string, limit int64) ([]byte, error) {
+// ReadObject reads a whole object of at most limit bytes; a larger one is an error.
+func ReadObject(ctx context.Context, store Store, name string, limit int64) ([]byte, error) {
 	obj, err := store.Open(ctx, name)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,6 @@ type stage struct {
 
 	detail any // what the stage tells the next ones, in the manifest
 	units  []shards.Unit
-	reused int // units that were done already
 }
 
 // totalRows adds up the rows of all inputs, -1 if one does not say how many it
@@ -233,10 +232,9 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	}
 	key := shards.UnitKey(stageKey, in.Shard, in.digest, more, groups.name())
 	recordName := path.Join(unitsFolder, name+".json")
-	var record shards.Unit
-	if err := s.readJSON(ctx, recordName, &record); err == nil && record.Key == key && s.hasFile(ctx, record) {
+	record, err := s.readRecord(ctx, recordName)
+	if err == nil && record.Key == key && s.hasFile(ctx, record) {
 		s.units = append(s.units, record)
-		s.reused++
 		return record, nil
 	}
 	// The record goes first, so that it never vouches for another file.
@@ -247,7 +245,7 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	if err := s.writeUnit(ctx, name, &record, work); err != nil {
 		return shards.Unit{}, err
 	}
-	if err := s.writeJSON(ctx, recordName, record); err != nil {
+	if err := s.writeRecord(ctx, recordName, record); err != nil {
 		return shards.Unit{}, err
 	}
 	s.units = append(s.units, record)

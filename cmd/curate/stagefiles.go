@@ -7,40 +7,31 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/curate-data/curate/shards"
 	"github.com/curate-data/curate/shards/local"
 )
 
-func (s *stage) readJSON(ctx context.Context, name string, v any) error {
-	object, err := s.store.Open(ctx, name)
+// maxRecord bounds the record of one unit, which takes some hundred bytes.
+const maxRecord = 1 << 20
+
+// readRecord reads what is known of a unit that was done before.
+func (s *stage) readRecord(ctx context.Context, name string) (record shards.Unit, err error) {
+	raw, err := shards.ReadObject(ctx, s.store, name, maxRecord)
 	if err != nil {
-		return err
+		return record, err
 	}
-	defer object.Close()
-	raw := make([]byte, object.Size())
-	if _, err := object.ReadAt(raw, 0); err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, v)
+	return record, json.Unmarshal(raw, &record)
 }
 
-func (s *stage) writeJSON(ctx context.Context, name string, v any) error {
-	raw, err := json.MarshalIndent(v, "", "  ")
+// writeRecord publishes that a unit is done.
+func (s *stage) writeRecord(ctx context.Context, name string, record shards.Unit) error {
+	raw, err := json.MarshalIndent(record, "", "  ")
 	if err != nil {
 		return err
 	}
-	pending, err := s.store.Create(ctx, name)
-	if err != nil {
-		return err
-	}
-	if _, err := pending.Write(append(raw, '\n')); err != nil {
-		pending.Abort()
-		return err
-	}
-	return pending.Finish(ctx)
+	return shards.WriteObject(ctx, s.store, name, append(raw, '\n'))
 }
 
 // modelDigests identify a model folder without loading it.
@@ -49,9 +40,6 @@ type modelDigests struct{ weights, tokenizer string }
 // digestModel digests config and weights together, and the tokenizer.
 func (s *stage) digestModel(ctx context.Context, folder string) (modelDigests, error) {
 	var d modelDigests
-	if _, err := os.Stat(filepath.Join(folder, "config.json")); err != nil {
-		return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
-	}
 	parts := map[string]string{}
 	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
 		input, err := fileInput(ctx, folder, name)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +17,7 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/internal/report"
+	"github.com/curate-data/curate/scoring/train"
 	"github.com/curate-data/curate/shards/local"
 )
 
@@ -110,7 +109,7 @@ func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
 		doc.Domains = nil // one domain shows nothing
 	}
 	for _, model := range r.trained {
-		curve, err := readTrainingLog(filepath.Join(model.folder, "train.jsonl"))
+		curve, err := readTrainingLog(filepath.Join(model.folder, train.LogFile))
 		if err != nil {
 			return err
 		}
@@ -201,36 +200,26 @@ func sortedReasons[R ~string](dropped map[R]int64) []report.ReasonCount {
 	return reasons
 }
 
-// readTrainingLog reads train.jsonl into the points of a curve. A model that
-// came without a log has no curve.
+// readTrainingLog reads train.jsonl into the points of a curve; a held-out loss
+// belongs to the step it was measured after. A model that came without a log
+// has no curve.
 func readTrainingLog(path string) ([]report.Point, error) {
-	f, err := os.Open(path)
+	steps, evals, err := train.ReadLog(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var points []report.Point
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var line struct {
-			Step         int64    `json:"step"`
-			Tokens       int64    `json:"tokens"`
-			Loss         *float64 `json:"loss"`
-			Heldout      *float64 `json:"heldout_loss"`
-			LearningRate float64  `json:"lr"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		switch {
-		case line.Loss != nil:
-			points = append(points, report.Point{Step: line.Step, Tokens: line.Tokens, Loss: *line.Loss, LearningRate: line.LearningRate})
-		case line.Heldout != nil && len(points) > 0:
-			points[len(points)-1].Heldout = line.Heldout
-		}
+	heldout := map[int]*float64{}
+	for _, eval := range evals {
+		heldout[eval.Step] = &eval.HeldoutLoss
 	}
-	return points, lines.Err()
+	var points []report.Point
+	for _, step := range steps {
+		points = append(points, report.Point{
+			Step: int64(step.Step), Tokens: step.Tokens, Loss: float64(step.Loss), Heldout: heldout[step.Step], LearningRate: step.LR,
+		})
+	}
+	return points, nil
 }

@@ -1,6 +1,7 @@
 package lm
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,14 +154,14 @@ func (m *Model) save(dir string, tokenizerJSON []byte) error {
 		return err
 	}
 	if tokenizerJSON != nil {
-		if err := writeFile(dir, tokenizerFile, bytesWriter(tokenizerJSON)); err != nil {
+		if err := WriteFile(filepath.Join(dir, tokenizerFile), bytesWriter(tokenizerJSON)); err != nil {
 			return err
 		}
 	}
-	if err := writeFile(dir, weightsFile, func(w io.Writer) error { return writeTensors(w, m.Params) }); err != nil {
+	if err := WriteFile(filepath.Join(dir, weightsFile), func(w io.Writer) error { return writeTensors(w, m.Params) }); err != nil {
 		return err
 	}
-	return writeFile(dir, configFile, bytesWriter(config))
+	return WriteFile(filepath.Join(dir, configFile), bytesWriter(config))
 }
 
 // savedConfig is config.json of the weights as Save writes them: float32.
@@ -180,30 +181,41 @@ func bytesWriter(data []byte) func(io.Writer) error {
 	}
 }
 
-// writeFile puts a file at its name only when it is whole and on disk.
-func writeFile(dir, name string, write func(io.Writer) error) (err error) {
-	file, err := os.CreateTemp(dir, "."+name+"-*.tmp")
+// writeBuffer is the buffer size of WriteFile in bytes.
+const writeBuffer = 1 << 18
+
+// WriteFile makes a file whole or not at all: it is written under another
+// name, made durable, and renamed. A crash leaves at most the other name,
+// path.tmp, which the next write reuses. One process at a time may write path.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	temporary := path + ".tmp"
+	file, err := os.Create(temporary)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+			file.Close()
+			os.Remove(temporary)
 		}
 	}()
-	if err := write(file); err != nil {
+	buffer := bufio.NewWriterSize(file, writeBuffer)
+	if err := write(buffer); err != nil {
 		return err
 	}
-	if err := file.Chmod(0o644); err != nil {
+	if err := buffer.Flush(); err != nil {
 		return err
 	}
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(file.Name(), filepath.Join(dir, name)); err != nil {
+	if err := file.Close(); err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), syncFolder(dir))
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // syncFolder makes renames and removals in dir durable.

@@ -12,7 +12,8 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
+
+	"github.com/curate-data/curate/scoring/lm"
 )
 
 // A checkpoint file is one line of JSON (checkpointHead), then the float32
@@ -40,7 +41,7 @@ type state interface {
 // writeCheckpoint replaces the checkpoint at path, atomically.
 func writeCheckpoint(path string, head checkpointHead, s state) error {
 	head.Format = checkpointFormat
-	err := writeAtomic(path, func(file io.Writer) error {
+	err := lm.WriteFile(path, func(file io.Writer) error {
 		digest := sha256.New()
 		out := io.MultiWriter(file, digest)
 		line, err := json.Marshal(head)
@@ -130,48 +131,4 @@ func readFloats(from io.Reader, n int) ([]float32, error) {
 		at += len(part) / 4
 	}
 	return values, nil
-}
-
-// writeAtomic makes a file whole or not at all: it is written under another
-// name, made durable, and renamed. A crash leaves at most the other name, which
-// the next write reuses.
-func writeAtomic(path string, write func(io.Writer) error) (err error) {
-	temporary := path + ".tmp"
-	file, err := os.Create(temporary)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(temporary)
-		}
-	}()
-	buffer := bufio.NewWriterSize(file, spoolBuffer)
-	if err := write(buffer); err != nil {
-		return err
-	}
-	if err := buffer.Flush(); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes renames in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/scoring/tokenizer"
 )
 
@@ -65,7 +66,7 @@ func prepare(ctx context.Context, work string, corpus Corpus, tok *tokenizer.Tok
 		return data{}, err
 	}
 	made.Key = key
-	err = writeAtomic(filepath.Join(work, dataFile), func(w io.Writer) error { return json.NewEncoder(w).Encode(made) })
+	err = lm.WriteFile(filepath.Join(work, dataFile), func(w io.Writer) error { return json.NewEncoder(w).Encode(made) })
 	if err != nil {
 		return data{}, fmt.Errorf("prepare tokens: %w", err)
 	}

@@ -285,7 +285,7 @@ func (r *run) publish() error {
 	if err := r.log.sync(); err != nil {
 		return err
 	}
-	err = writeAtomic(filepath.Join(r.opt.Output, ResultFile), func(w io.Writer) error {
+	err = lm.WriteFile(filepath.Join(r.opt.Output, ResultFile), func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r.result)
