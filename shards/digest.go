@@ -72,8 +72,12 @@ func LoadDigestCache(ctx context.Context, store Store, name string) (*DigestCach
 	return c, nil
 }
 
-// Digest is Digest, from memory where the input's Version is known.
+// Digest is the identity of an input's content: what its store knows of it, or
+// Digest, from memory where the input's Version is known.
 func (c *DigestCache) Digest(ctx context.Context, in Input) (string, error) {
+	if in.Digest != "" {
+		return in.Digest, nil
+	}
 	c.mu.Lock()
 	entry, ok := c.entries[in.URI]
 	c.mu.Unlock()

@@ -42,6 +42,7 @@ type Input struct {
 	Size     int64     // bytes
 	Version  string    // see ObjectInfo
 	Modified time.Time // see ObjectInfo
+	Digest   string    // see ObjectInfo
 	Format   Format
 }
 
@@ -257,7 +258,7 @@ func listMatched(store Store, base string, infos []ObjectInfo, arg string) ([]In
 		}
 		inputs[i] = Input{
 			Store: store, Path: info.Name, Shard: info.Name, URI: joinURI(base, info.Name),
-			Size: info.Size, Version: info.Version, Modified: info.Modified, Format: format,
+			Size: info.Size, Version: info.Version, Modified: info.Modified, Digest: info.Digest, Format: format,
 		}
 	}
 	return inputs, nil

@@ -145,7 +145,8 @@ func nonZero(counts map[pipeline.Reason]int64) map[pipeline.Reason]int64 {
 
 // WriteManifest publishes a manifest. It must come last, when all units are at
 // their names. Counts that do not add up are an ErrConservation and nothing is
-// written.
+// written. Where the store can promise it, a manifest never replaces another:
+// that of an earlier run is removed before its files change.
 func WriteManifest(ctx context.Context, store Store, name string, m *Manifest) error {
 	if err := m.Check(); err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
@@ -154,7 +155,11 @@ func WriteManifest(ctx context.Context, store Store, name string, m *Manifest) e
 	if err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
 	}
-	if err := WriteObject(ctx, store, name, b); err != nil {
+	create := store.Create
+	if c, ok := store.(creator); ok {
+		create = c.CreateNew
+	}
+	if err := writeObject(ctx, create, name, b); err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
 	}
 	return nil
@@ -252,7 +257,11 @@ func UnitKey(parts ...string) string {
 
 // WriteObject publishes a small object, whole or not at all.
 func WriteObject(ctx context.Context, store Store, name string, b []byte) error {
-	p, err := store.Create(ctx, name)
+	return writeObject(ctx, store.Create, name, b)
+}
+
+func writeObject(ctx context.Context, create func(context.Context, string) (Pending, error), name string, b []byte) error {
+	p, err := create(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 )
@@ -34,6 +35,7 @@ type ObjectInfo struct {
 	Size     int64     // bytes
 	Version  string    // changes with the content: mtime and size of a local file, ETag of an S3 object
 	Modified time.Time // when the content was last written
+	Digest   string    // identity of the content where the store knows it without reading it ("etag:..."), else empty
 }
 
 // Pending is an object being written. Exactly one of Finish and Abort is
@@ -43,6 +45,65 @@ type Pending interface {
 	io.Writer
 	Finish(ctx context.Context) error
 	Abort()
+}
+
+// creator is what a Store may have beside its methods: CreateNew is Create,
+// but its Finish never replaces. When an object with other content is at the
+// name, Finish fails with an error that wraps fs.ErrExist. (A store whose requests are repeated
+// may take an object with the same content for its own.)
+type creator interface {
+	CreateNew(ctx context.Context, name string) (Pending, error)
+}
+
+// Folder is a Store that one run at a time writes to.
+type Folder interface {
+	Store
+	Locker
+}
+
+// Locker is the right to write in a folder, and the broom that goes with it.
+type Locker interface {
+	// Lock takes the right to write, or fails at once with a *LockedError when
+	// another holds it. held is done, with a cause that says so, when the lock
+	// is lost while it is held; work under the lock uses held. release gives it
+	// back, once.
+	Lock(ctx context.Context) (held context.Context, release func() error, err error)
+	// Sweep removes what crashed runs left half-written. Only the holder of the
+	// lock may call it: it removes what live runs are writing too.
+	Sweep(ctx context.Context) error
+}
+
+// Holder says who holds a lock.
+type Holder struct {
+	PID   int       `json:"pid"`
+	Host  string    `json:"host"`
+	Start time.Time `json:"start"` // when the lock was taken
+}
+
+// LockedError says that another process works in the folder.
+type LockedError struct {
+	Folder string
+	Holder Holder // zero when the holder has not written it yet
+}
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	if e.Holder == (Holder{}) {
+		return fmt.Sprintf("folder %s is locked by another process", e.Folder)
+	}
+	return fmt.Sprintf("folder %s is locked by process %d on %s since %s",
+		e.Folder, e.Holder.PID, e.Holder.Host, e.Holder.Start.Format(time.RFC3339))
+}
+
+// Range is a run of bytes of an object.
+type Range struct{ Offset, Length int64 }
+
+// prefetcher is what an Object may have beside its methods when a read costs a
+// round trip: it is told which bytes will be read next, so that it can fetch
+// them ahead, neighbours in one request, several requests at a time. The
+// ranges of a call replace those of the call before.
+type prefetcher interface {
+	Prefetch(ranges []Range)
 }
 
 // globber is what a Store may have beside its methods when listing everything

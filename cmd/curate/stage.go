@@ -28,8 +28,8 @@ type stage struct {
 	app    *app
 	name   string
 	folder string
-	store  shards.Store
-	lock   *local.Lock
+	store  shards.Folder
+	unlock func() error
 	cache  *shards.DigestCache
 	inputs []stageInput
 
@@ -119,16 +119,16 @@ type stageResult struct {
 // newStage locks the output folder and digests the inputs.
 func newStage(ctx context.Context, a *app, name, folder string, inputs []shards.Input) (*stage, error) {
 	store := local.New(folder)
-	lock, err := local.TakeLock(folder)
+	_, unlock, err := store.Lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{app: a, name: name, folder: folder, store: store, lock: lock, options: map[string]any{}}
+	s := &stage{app: a, name: name, folder: folder, store: store, unlock: unlock, options: map[string]any{}}
 	if err := store.Sweep(ctx); err != nil {
-		return nil, errors.Join(err, lock.Release())
+		return nil, errors.Join(err, unlock())
 	}
 	if s.cache, err = shards.LoadDigestCache(ctx, store, digestsName); err != nil {
-		return nil, errors.Join(err, lock.Release())
+		return nil, errors.Join(err, unlock())
 	}
 	for _, in := range inputs {
 		s.inputs = append(s.inputs, stageInput{Input: in, rows: -1})
@@ -145,7 +145,7 @@ func newStage(ctx context.Context, a *app, name, folder string, inputs []shards.
 // close gives the folder free for others.
 func (s *stage) close() error {
 	err := s.cache.Save(context.Background(), s.store, digestsName)
-	return errors.Join(err, s.lock.Release())
+	return errors.Join(err, s.unlock())
 }
 
 // begin makes the folder unfinished: from here on its files may change, and a

@@ -249,7 +249,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = local.TakeLock(folder)
-	var locked *local.LockedError
+	var locked *shards.LockedError
 	if !errors.As(err, &locked) {
 		t.Fatalf("second lock: got error %v", err)
 	}
@@ -294,7 +294,7 @@ func TestLockOfKilled(t *testing.T) {
 		t.Fatalf("holder says %q, %v", line, err)
 	}
 	_, err = local.TakeLock(folder)
-	var locked *local.LockedError
+	var locked *shards.LockedError
 	if !errors.As(err, &locked) || locked.Holder.PID != holder.Process.Pid {
 		t.Errorf("while it lives: got error %v", err)
 	}
@@ -322,7 +322,7 @@ func TestLockRace(t *testing.T) {
 			n := 0
 			for range 300 {
 				lock, err := local.TakeLock(folder)
-				var locked *local.LockedError
+				var locked *shards.LockedError
 				if errors.As(err, &locked) {
 					continue
 				}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,33 +10,13 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/curate-data/curate/shards"
 )
 
 // lockName is the lock file of an output folder. The kernel drops the lock
 // when its holder dies, however that happens.
 const lockName = ".curate.lock"
-
-// Holder says who holds a lock.
-type Holder struct {
-	PID   int       `json:"pid"`
-	Host  string    `json:"host"`
-	Start time.Time `json:"start"` // when the lock was taken
-}
-
-// LockedError says that another process works in the folder.
-type LockedError struct {
-	Folder string
-	Holder Holder // zero when the holder has not written it yet
-}
-
-// Error implements error.
-func (e *LockedError) Error() string {
-	if e.Holder == (Holder{}) {
-		return fmt.Sprintf("folder %s is locked by another process", e.Folder)
-	}
-	return fmt.Sprintf("folder %s is locked by process %d on %s since %s",
-		e.Folder, e.Holder.PID, e.Holder.Host, e.Holder.Start.Format(time.RFC3339))
-}
 
 // Lock is the right to write in a folder, held by one process at a time.
 type Lock struct {
@@ -43,7 +24,7 @@ type Lock struct {
 }
 
 // TakeLock locks a folder, which it makes when it is missing. It does not
-// wait: when another holds the lock the error is a *LockedError.
+// wait: when another holds the lock the error is a *shards.LockedError.
 func TakeLock(folder string) (*Lock, error) {
 	if err := makeFolder(folder); err != nil {
 		return nil, fmt.Errorf("lock folder: %w", err)
@@ -56,7 +37,7 @@ func TakeLock(folder string) (*Lock, error) {
 			return nil, fmt.Errorf("lock folder %s: %w", folder, err)
 		}
 		if !locked {
-			return nil, &LockedError{Folder: folder, Holder: readHolder(name)}
+			return nil, &shards.LockedError{Folder: folder, Holder: readHolder(name)}
 		}
 		// The last holder may have removed the file between our open and our lock.
 		if !stillThere(file, name) {
@@ -83,6 +64,15 @@ func (l *Lock) Release() error {
 	return nil
 }
 
+// Lock implements shards.Locker. A lock of the local file system is not lost.
+func (s *Store) Lock(ctx context.Context) (context.Context, func() error, error) {
+	lock, err := TakeLock(s.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ctx, lock.Release, nil
+}
+
 // stillThere reports whether the locked file is the one at the name.
 func stillThere(file *flock.Flock, name string) bool {
 	held, err := file.Stat()
@@ -98,7 +88,7 @@ func writeHolder(name string) error {
 	if err != nil {
 		host = "unknown host"
 	}
-	b, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Start: time.Now().UTC().Truncate(time.Second)})
+	b, err := json.Marshal(shards.Holder{PID: os.Getpid(), Host: host, Start: time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return err
 	}
@@ -107,11 +97,11 @@ func writeHolder(name string) error {
 
 // readHolder returns the zero Holder when the file cannot be read: its holder
 // may be just writing it.
-func readHolder(name string) Holder {
-	var h Holder
+func readHolder(name string) shards.Holder {
+	var h shards.Holder
 	b, err := os.ReadFile(name)
 	if err != nil || json.Unmarshal(b, &h) != nil {
-		return Holder{}
+		return shards.Holder{}
 	}
 	return h
 }

@@ -16,10 +16,20 @@ import (
 type pending struct {
 	file  *os.File
 	final string
+	fresh bool // final must not exist
 }
 
 // Create implements shards.Store.
 func (s *Store) Create(_ context.Context, name string) (shards.Pending, error) {
+	return s.create(name, false)
+}
+
+// CreateNew is Create whose Finish does not replace an object.
+func (s *Store) CreateNew(_ context.Context, name string) (shards.Pending, error) {
+	return s.create(name, true)
+}
+
+func (s *Store) create(name string, fresh bool) (shards.Pending, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -32,7 +42,7 @@ func (s *Store) Create(_ context.Context, name string) (shards.Pending, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create object %s: %w", final, err)
 	}
-	return &pending{file, final}, nil
+	return &pending{file, final, fresh}, nil
 }
 
 // Write implements io.Writer.
@@ -66,6 +76,19 @@ func (p *pending) publish(ctx context.Context) error {
 	}
 	if err := p.file.Close(); err != nil {
 		return err
+	}
+	if !p.fresh {
+		return os.Rename(p.file.Name(), p.final)
+	}
+	switch err := os.Link(p.file.Name(), p.final); {
+	case err == nil:
+		return os.Remove(p.file.Name())
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	// A file system without links: the folder's lock has to do.
+	if _, err := os.Lstat(p.final); err == nil {
+		return fmt.Errorf("%s: %w", p.final, fs.ErrExist)
 	}
 	return os.Rename(p.file.Name(), p.final)
 }

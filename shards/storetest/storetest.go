@@ -10,8 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/curate-data/curate/shards"
@@ -27,6 +29,8 @@ func Run(t *testing.T, open func(t *testing.T) shards.Store) {
 		{"missing", missing},
 		{"publish", publish},
 		{"replace", replace},
+		{"fresh", fresh},
+		{"lock", lock},
 		{"abort", abort},
 		{"cancelled", cancelled},
 		{"list", list},
@@ -160,6 +164,84 @@ func replace(t *testing.T, s shards.Store) {
 	}
 	if after[0].Size != 5 || after[0].Modified.IsZero() || after[0].Modified.Before(before[0].Modified) {
 		t.Errorf("%+v, before %+v", after[0], before[0])
+	}
+}
+
+// fresh tests CreateNew of the stores that have it.
+func fresh(t *testing.T, s shards.Store) {
+	store, ok := s.(interface {
+		CreateNew(ctx context.Context, name string) (shards.Pending, error)
+	})
+	if !ok {
+		t.Skip("this store replaces always")
+	}
+	const racers = 8
+	var group sync.WaitGroup
+	var won atomic.Int64
+	for k := range racers {
+		group.Go(func() {
+			p, err := store.CreateNew(context.Background(), "f/new")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprintf(p, "%d", k)
+			switch err := p.Finish(context.Background()); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, fs.ErrExist):
+				t.Errorf("Finish: got error %v, want one that wraps fs.ErrExist", err)
+			}
+		})
+	}
+	group.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d of %d racers won", won.Load(), racers)
+	}
+	if got := Get(t, s, "f/new"); len(got) != 1 {
+		t.Errorf("got %q", got)
+	}
+	expectList(t, s, "", "f/new")
+}
+
+// lock tests the Locker of the stores that are one.
+func lock(t *testing.T, s shards.Store) {
+	store, ok := s.(shards.Locker)
+	if !ok {
+		t.Skip("this store has no locks")
+	}
+	ctx := context.Background()
+	held, release, err := store.Lock(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = store.Lock(ctx)
+	var locked *shards.LockedError
+	if !errors.As(err, &locked) {
+		t.Fatalf("second lock: got error %v, want a *LockedError", err)
+	}
+	if locked.Holder.PID != os.Getpid() || locked.Holder.Host == "" || locked.Folder == "" {
+		t.Errorf("locked by %+v", locked)
+	}
+	expectList(t, s, "") // the lock is no object
+	begin(t, s, "left/behind", "half")
+	Put(t, s, "whole", "w")
+	if err := store.Sweep(held); err != nil {
+		t.Fatal(err)
+	}
+	expectList(t, s, "", "whole")
+	if held.Err() != nil {
+		t.Errorf("held: %v", context.Cause(held))
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	_, release, err = store.Lock(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
 	}
 }
 
