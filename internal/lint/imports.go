@@ -18,6 +18,7 @@ var ours = map[string][]string{
 	"internal/progress": {"pipeline"},
 	"internal/faults":   {"pipeline", "shards"},
 	"internal/lint":     {},
+	"bench":             {"pipeline", "shards"},
 	"cmd/curate":        {"pipeline", "scoring", "filters/*", "shards", "internal/report", "internal/progress"},
 }
 
