@@ -44,8 +44,8 @@ const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
 130/143 interrupted, the same command goes on.`
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr, stores: &stores{}}
+func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr, stores: places}
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
