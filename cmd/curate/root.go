@@ -25,6 +25,7 @@ type app struct {
 	notice         string // the backend that was last announced
 	progress       *progress.Display
 	log            *slog.Logger
+	stores         *stores
 }
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
@@ -42,7 +43,7 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with fai
 130/143 interrupted, the same command goes on.`
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: stdout, stderr: stderr, stores: &stores{}}
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,11 +80,11 @@ type stageTime struct {
 func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error) {
 	r := &pipelineRun{app: a, config: c, prior: c.Prior.Model, conditional: c.Conditional.Model}
 	var err error
-	if r.inputs, err = listInputs(ctx, c.Inputs); err != nil {
+	if r.inputs, err = a.listInputs(ctx, c.Inputs); err != nil {
 		return nil, err
 	}
 	if r.conditional == "" {
-		if r.target, err = listInputs(ctx, c.Conditional.Target); err != nil {
+		if r.target, err = a.listInputs(ctx, c.Conditional.Target); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +95,7 @@ func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error)
 }
 
 // folder returns the place of a stage's output.
-func (r *pipelineRun) folder(name string) string { return filepath.Join(r.config.Output, name) }
+func (r *pipelineRun) folder(name string) string { return joinPlace(r.config.Output, name) }
 
 // runPipeline runs all stages. Shards that fail in one are left out of the
 // next ones, and the exit code says so.
@@ -127,12 +126,18 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 
 // end writes the report and tells the user what came out.
 func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
-	page := r.folder("report.html")
-	if r.config.Report && (!nothing || !fileExists(page)) {
-		if err := r.writeReport(ctx, page); err != nil {
+	page := r.folder(reportName)
+	if r.config.Report && nothing {
+		there, err := r.hasReport(ctx)
+		if err != nil {
+			return err
+		}
+		nothing = there
+	}
+	if r.config.Report && !nothing {
+		if err := r.writeReport(ctx); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
-		nothing = false
 	}
 	switch {
 	case r.app.json:

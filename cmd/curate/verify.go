@@ -10,14 +10,12 @@ import (
 	"io/fs"
 	"iter"
 	"path"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 const verifyHelp = `Read every file that the manifests of an output folder name and check it: size, SHA-256, number of
@@ -36,7 +34,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 			}
 			var reports []verifyReport
 			for _, folder := range args {
-				found, err := verifyFolder(cmd.Context(), folder)
+				found, err := a.verifyFolder(cmd.Context(), folder)
 				if err != nil {
 					return err
 				}
@@ -58,12 +56,15 @@ type verifyReport struct {
 }
 
 // verifyFolder checks the stage in folder, or those of a run below it.
-func verifyFolder(ctx context.Context, folder string) ([]verifyReport, error) {
+func (a *app) verifyFolder(ctx context.Context, folder string) ([]verifyReport, error) {
 	var reports []verifyReport
 	manifests := map[string]*shards.Manifest{}
 	for _, name := range []string{".", "models/prior", "models/conditional", "scores", "selection", "data"} {
-		at := filepath.Join(folder, name)
-		store := local.New(at)
+		at := joinPlace(folder, name)
+		store, err := a.stores.Folder(at)
+		if err != nil {
+			return nil, err
+		}
 		manifest, err := shards.ReadManifest(ctx, store, manifestName)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -13,7 +13,6 @@ import (
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 type writeOptions struct {
@@ -41,7 +40,7 @@ func newWriteCommand(a *app) *cobra.Command {
 			if noScore {
 				opt.ScoreColumn = ""
 			}
-			inputs, err := listInputs(cmd.Context(), args)
+			inputs, err := a.listInputs(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -57,8 +56,8 @@ func newWriteCommand(a *app) *cobra.Command {
 }
 
 // runWrite copies the kept rows of every shard and publishes the manifest.
-func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (stageResult, error) {
-	selection, err := openSelection(ctx, opt.Selection)
+func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (_ stageResult, err error) {
+	selection, err := openSelection(ctx, a, opt.Selection)
 	if err != nil {
 		return stageResult{}, err
 	}
@@ -66,11 +65,11 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
-	s, err := newStage(ctx, a, "write", opt.Output, inputs)
+	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
 	if err != nil {
 		return stageResult{}, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	if err := selection.check(s.inputs); err != nil {
 		return stageResult{}, err
 	}
@@ -149,8 +148,8 @@ type selection struct {
 }
 
 // openSelection opens a selection of rows, to write them.
-func openSelection(ctx context.Context, folder string) (*selection, error) {
-	s, err := readSelection(ctx, folder)
+func openSelection(ctx context.Context, a *app, folder string) (*selection, error) {
+	s, err := readSelection(ctx, a, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +160,11 @@ func openSelection(ctx context.Context, folder string) (*selection, error) {
 }
 
 // readSelection opens a selection of rows or of sequences.
-func readSelection(ctx context.Context, folder string) (*selection, error) {
-	store := local.New(folder)
+func readSelection(ctx context.Context, a *app, folder string) (*selection, error) {
+	store, err := a.stores.Folder(folder)
+	if err != nil {
+		return nil, err
+	}
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
 		return nil, fmt.Errorf("open selection %s: %w (a folder without a manifest is unfinished: run `curate select` again)", folder, err)
