@@ -178,19 +178,23 @@ func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decis
 	}
 	rows, stop := newRowDecisions(s.in.Shard, decisions)
 	defer stop()
-	var err error
-	switch target := (copyTarget{rows, w, opt}); reader := s.reader.(type) {
-	case *parquetReader:
-		err = copyParquet(ctx, reader, target)
-	case *jsonlReader:
-		err = copyJSONL(ctx, reader, target)
-	case *arrowReader:
-		err = copyArrow(ctx, reader, s.Memory, target)
-	default:
-		err = fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
-	}
-	if err != nil {
+	if err := s.copyRows(ctx, copyTarget{rows, w, opt}); err != nil {
 		return rows.count, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
 	}
 	return rows.count, nil
+}
+
+// copyRows copies by the way of the shard's format.
+func (s *Shard) copyRows(ctx context.Context, target copyTarget) error {
+	switch reader := s.reader.(type) {
+	case *parquetReader:
+		return copyParquet(ctx, reader, target)
+	case *jsonlReader:
+		return copyJSONL(ctx, reader, target)
+	case *arrowReader:
+		return copyArrow(ctx, reader, s.Memory, target)
+	case *sandboxReader:
+		return reader.copy(ctx, target)
+	}
+	return fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
 }

@@ -77,7 +77,9 @@ func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 			}
 			var found int64
 			err := guard(func() (err error) {
-				found, err = countPages(chunk)
+				if err = r.checkChunk(group, column); err == nil {
+					found, err = countPages(chunk)
+				}
 				return err
 			})
 			if err == nil && found != rows {
@@ -89,6 +91,16 @@ func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 		}
 	}
 	return r.numRows(), nil
+}
+
+// checkChunk checks a column chunk of any kind before it is decoded.
+func (r *parquetReader) checkChunk(group, column int) error {
+	groups := r.file.Metadata().RowGroups
+	meta := &groups[group].Columns[column].MetaData
+	if err := checkCodec(meta.Codec, groups[0].Columns[column].MetaData.Codec); err != nil {
+		return err
+	}
+	return checkPageHeaders(r.obj, meta)
 }
 
 // countPages decodes the pages of a column chunk and adds up their rows.
