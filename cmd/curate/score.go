@@ -82,17 +82,25 @@ func (o *scoreOptions) resolveLength() error {
 	}
 	o.Scoring.SequenceLength = 512
 	for _, folder := range []string{o.Prior, o.Conditional} {
-		raw, err := os.ReadFile(filepath.Join(folder, "config.json"))
+		config, err := readModelConfig(folder)
 		if err != nil {
-			return fmt.Errorf("open model: %w (a model folder has config.json, model.safetensors and tokenizer.json)", err)
-		}
-		var config lm.Config
-		if err := json.Unmarshal(raw, &config); err != nil {
-			return fmt.Errorf("open model %s: %w", folder, err)
+			return err
 		}
 		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
 	}
 	return nil
+}
+
+func readModelConfig(folder string) (lm.Config, error) {
+	var config lm.Config
+	raw, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err != nil {
+		return config, fmt.Errorf("open model: %w (a model folder has config.json, model.safetensors and tokenizer.json)", err)
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return config, fmt.Errorf("open model %s: %w", folder, err)
+	}
+	return config, nil
 }
 
 // runScore scores what is not scored yet and publishes the stage's manifest.
@@ -118,6 +126,13 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	s.options = map[string]any{
 		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
 		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
+	}
+	if opt.Scoring.Unit == scoring.Sequence {
+		config, err := readModelConfig(opt.Prior)
+		if err != nil {
+			return stageResult{}, err
+		}
+		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
 	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
@@ -222,7 +237,7 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 	}
 	counts := scorer.Counts()
 	record.Rows = sink.rows
-	record.Tokens = counts.Tokens
+	record.Tokens, record.TailTokens = counts.Tokens, counts.TailTokens
 	// Scored rows are kept for selection; rows without a score are dropped here
 	// already, for their reason, and have no chance later.
 	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}

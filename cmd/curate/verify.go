@@ -98,7 +98,7 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 		}
 		found.Files++
 		found.Bytes += unit.Size
-		err := verifyUnit(ctx, store, m.Stage, unit)
+		err := verifyUnit(ctx, store, fileKind(m), unit)
 		if ctx.Err() != nil {
 			return found, context.Cause(ctx)
 		}
@@ -106,7 +106,9 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 			found.Faults = append(found.Faults, fmt.Sprintf("%s: %v", unit.File, err))
 		}
 	}
-	return found, nil
+	faults, err := verifyTokens(ctx, store, m)
+	found.Faults = append(found.Faults, faults...)
+	return found, err
 }
 
 // verifyUnit checks one file: digest first, then that it reads as what it is.
