@@ -62,6 +62,7 @@ type selectConfig struct {
 
 type writeConfig struct {
 	ScoreColumn string `yaml:"score_column"`
+	Format      string `yaml:"format"` // parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -74,7 +75,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score"},
+		Write:          writeConfig{ScoreColumn: "color_score", Format: string(shards.OutParquet)},
 		Report:         true,
 	}
 }
@@ -185,6 +186,9 @@ func (c config) validate() error {
 	}
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
+	}
+	if err := shards.OutputFormat(c.Write.Format).Validate(); err != nil {
+		fault("write: %w", err)
 	}
 	return errors.Join(faults...)
 }
