@@ -215,6 +215,7 @@ func (s *Shard) copyKept(ctx context.Context, target copyTarget) error {
 		if format == OutParquet {
 			return copyArrow(ctx, reader, s.Memory, target)
 		}
+		return copyArrowRows(ctx, reader, s.Memory, format, target)
 	}
 	return fmt.Errorf("%w: cannot copy rows of format %q as %s", ErrUnsupported, s.in.Format, format)
 }
