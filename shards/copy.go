@@ -204,6 +204,7 @@ func (s *Shard) copyKept(ctx context.Context, target copyTarget) error {
 		if format == OutParquet {
 			return copyParquet(ctx, reader, target)
 		}
+		return copyParquetRows(ctx, reader, format, target)
 	case *jsonlReader:
 		switch {
 		case format == OutParquet:

@@ -75,3 +75,17 @@ func TestArrowToArrowEqualsPyarrow(t *testing.T) {
 	}
 	compareArrow(t, dir, jobs.String())
 }
+
+// TestParquetToArrowEqualsPyarrow converts every type file and has pyarrow
+// compare with its own reading of the Parquet file.
+func TestParquetToArrowEqualsPyarrow(t *testing.T) {
+	needPython(t)
+	dir := t.TempDir()
+	var jobs strings.Builder
+	for _, path := range typeFiles(t) {
+		if !strings.Contains(path, "lz4") {
+			arrowJobs(t, &jobs, dir, path, Parquet, 50, OutArrowFile, OutArrowStream)
+		}
+	}
+	compareArrow(t, dir, jobs.String())
+}
