@@ -62,7 +62,7 @@ type selectConfig struct {
 
 type writeConfig struct {
 	ScoreColumn   string `yaml:"score_column"`   // of rows
-	Format        string `yaml:"format"`         // parquet for rows; npy or ds for sequences
+	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
 	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
 	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
 	Workers       int    `yaml:"workers"`        // shards written at a time

@@ -87,7 +87,7 @@ func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error)
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
 		return nil, err
 	}
 	return r, nil

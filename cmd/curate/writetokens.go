@@ -53,17 +53,22 @@ func newWriteJob(ctx context.Context, a *app, selection *selection, opt writeOpt
 	}
 	return &writeJob{
 		rows:    "rows",
-		options: map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn},
+		options: formatOption(map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}, opt.Format),
 		shard: func(ctx context.Context, s *stage, in *stageInput, name string, file shards.Unit, task *progress.Task) error {
 			return writeShard(ctx, s, in, name, selection, file, opt, task)
 		},
 	}, nil
 }
 
+// isTokenFormat tells the formats of sequences from those of rows.
+func isTokenFormat(format string) bool {
+	return format == string(shards.TokensNPY) || format == string(shards.TokensDS)
+}
+
 // checkWriteFormat makes sure that a format can hold what a selection keeps. An
 // empty format is the unit's own.
 func checkWriteFormat(unit, format string) error {
-	tokens := format == string(shards.TokensNPY) || format == string(shards.TokensDS)
+	tokens := isTokenFormat(format)
 	switch {
 	case format == "":
 		return nil
@@ -71,10 +76,10 @@ func checkWriteFormat(unit, format string) error {
 		return fmt.Errorf("%s cannot hold sequences, which are tokens and no rows: write npy or ds (to write rows, score unit document)", format)
 	case unit != string(scoring.Sequence) && tokens:
 		return fmt.Errorf("%s is for sequences, not for documents: score unit sequence", format)
-	case !tokens && format != "parquet":
-		return fmt.Errorf("%q: want parquet, or npy or ds for sequences", format)
+	case tokens:
+		return nil
 	}
-	return nil
+	return shards.OutputFormat(format).Validate()
 }
 
 // scoredWith is what `score` tells about sequences, through `select`.
