@@ -62,6 +62,9 @@ func (c *Client) begin(ctx context.Context, bucket, key, token string) (*upload,
 	if c.opt.SSEKMSKeyID != "" {
 		in.SSEKMSKeyId = &c.opt.SSEKMSKeyID
 	}
+	if c.api.Options().RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired {
+		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32 // which the SDK then sends with each part
+	}
 	out, err := c.api.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return nil, c.wrap(ctx, "begin upload of object", bucket, key, err)
