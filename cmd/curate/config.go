@@ -34,6 +34,7 @@ type config struct {
 	Select      selectConfig      `yaml:"select"`
 	Write       writeConfig       `yaml:"write"`
 	Report      bool              `yaml:"report"`
+	S3          s3Settings        `yaml:"s3,omitempty"`
 }
 
 // priorConfig names a model folder, or says how to train one on the inputs.
@@ -183,6 +184,9 @@ func (c config) validate() error {
 	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
+	}
+	if err := c.S3.validate(); err != nil {
+		fault("s3: %w", err)
 	}
 	if c.Write.Workers < 1 {
 		fault("write.workers: want at least 1, got %d", c.Write.Workers)

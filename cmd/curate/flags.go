@@ -43,6 +43,9 @@ func (a *app) listInputs(ctx context.Context, args []string) ([]shards.Input, er
 		return nil, usagef("name at least one input: a file, a glob, a folder or @list.txt")
 	}
 	inputs, err := shards.ListInputs(ctx, a.stores.Locate, args)
+	if err != nil && storeFailed(err) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}

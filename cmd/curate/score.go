@@ -94,7 +94,7 @@ const maxModelConfig = 1 << 20
 
 func (a *app) readModelConfig(ctx context.Context, folder string) (lm.Config, error) {
 	var config lm.Config
-	store, err := a.stores.Folder(folder)
+	store, err := a.stores.Folder(ctx, folder)
 	if err != nil {
 		return config, err
 	}
