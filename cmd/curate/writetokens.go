@@ -205,10 +205,10 @@ func (j *tokenJob) removeOthers(ctx context.Context, s *stage, name string) erro
 		}
 	}
 	for _, other := range others {
-		if _, err := s.readRecord(ctx, recordOf(other)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.readRecord(ctx, recordFor(other)); errors.Is(err, fs.ErrNotExist) {
 			continue // not there, or not ours
 		}
-		if err := errors.Join(s.remove(ctx, other), s.remove(ctx, recordOf(other))); err != nil {
+		if err := errors.Join(s.remove(ctx, other), s.remove(ctx, recordFor(other))); err != nil {
 			return err
 		}
 	}
