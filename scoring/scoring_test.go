@@ -153,7 +153,8 @@ func TestSequencesThatAreNotFiniteDropNoDocument(t *testing.T) {
 // by end-of-text, cut every T tokens, whatever the batches were.
 func TestSequencesCutTheStream(t *testing.T) {
 	tok := loadTokenizer(t)
-	texts := []any{"Call me Ishmael.", "", "Some years ago, never mind how long precisely, having little or no money in my purse.", nil, "a", "I thought I would sail about."}
+	texts := []any{"Call me Ishmael.", "", "Some years ago, never mind how long precisely, having little or no money in my purse.", nil, "a", "I thought I would sail about.",
+		"b", "c", "d", "e", "f", "g", "h", "", "i", "A way I have of driving off the spleen."} // several in a tail
 	const length, eot = 8, 0
 	var stream []int32
 	var rowOf []int64
@@ -232,7 +233,7 @@ func checkCutter(t *testing.T, stream []int32, rowOf []int64, length int, eot in
 		t.Errorf("split %d: cut %v of rows %v, want %v of rows %v", split, got, rows, stream[:whole], rowOf[:whole])
 	}
 	counts := cutter.Counts()
-	if counts.TailTokens != int64(len(stream)-whole) || counts.Rows != int64(len(texts)) || counts.Rejected[pipeline.NullText] != 1 || counts.Rejected[pipeline.EmptyText] != 1 {
+	if counts.TailTokens != int64(len(stream)-whole) || counts.Rows != int64(len(texts)) || counts.Rejected[pipeline.NullText] != 1 || counts.Rejected[pipeline.EmptyText] != 2 {
 		t.Errorf("split %d: counts %+v", split, counts)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -163,7 +164,8 @@ type pieceTable struct {
 }
 
 func newPieceTable(w io.Writer, shard string) *pieceTable {
-	compressed := gzip.NewWriter(w) // without a time: the same bytes each time
+	compressed := gzip.NewWriter(w)
+	compressed.ModTime = time.Unix(0, 0) // none: the same bytes each time
 	return &pieceTable{gzip: compressed, csv: csv.NewWriter(compressed), shard: shard}
 }
 

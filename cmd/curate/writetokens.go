@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"strings"
 
@@ -73,9 +74,9 @@ func checkWriteFormat(unit, format string) error {
 	case format == "":
 		return nil
 	case unit == string(scoring.Sequence) && !tokens:
-		return fmt.Errorf("%s cannot hold sequences, which are tokens and no rows: write npy or ds (to write rows, score unit document)", format)
+		return fmt.Errorf("%s cannot hold sequences, which are tokens and no rows: write npy or ds (to write rows, score with unit document)", format)
 	case unit != string(scoring.Sequence) && tokens:
-		return fmt.Errorf("%s is for sequences, not for documents: score unit sequence", format)
+		return fmt.Errorf("%s is for sequences, not for documents: score with unit sequence", format)
 	case tokens:
 		return nil
 	}
@@ -176,17 +177,16 @@ func (o tokenOptions) load(ctx context.Context, a *app, digest string) (*tokeniz
 // shard writes the kept sequences of one shard.
 func (j *tokenJob) shard(ctx context.Context, s *stage, in *stageInput, name string, file shards.Unit, task *progress.Task) error {
 	in.rows = file.Rows
-	base := strings.TrimSuffix(name, ".parquet")
-	if err := j.removeOthers(ctx, s, base); err != nil {
-		return err
-	}
-	unit := fileSet{names: j.layout.Format.Files(base), shard: in.Shard}
+	unit := fileSet{names: j.layout.Format.Files(strings.TrimSuffix(name, ".parquet")), shard: in.Shard}
 	var err error
 	if unit.key, err = s.key(s.backend); err != nil {
 		return err
 	}
 	unit.key = shards.UnitKey(unit.key, in.Shard, in.digest, file.SHA256)
 	record, err := s.fileSet(ctx, unit, func(ctx context.Context, out []pendingFile, record *shards.Unit) (bool, error) {
+		if err := j.removeOthers(ctx, s, name); err != nil {
+			return false, err
+		}
 		return j.write(ctx, in, file, out, record, task)
 	})
 	if err != nil {
@@ -199,19 +199,21 @@ func (j *tokenJob) shard(ctx context.Context, s *stage, in *stageInput, name str
 }
 
 // removeOthers removes what an earlier run wrote of the shard in another
-// format: a trainer that reads all of the folder must not find both.
-func (j *tokenJob) removeOthers(ctx context.Context, s *stage, base string) error {
-	for _, other := range []shards.TokenFormat{shards.TokensNPY, shards.TokensDS} {
-		if other == j.layout.Format {
-			continue
+// format: a trainer that reads all of the folder must not find both. name is
+// that of the shard's rows.
+func (j *tokenJob) removeOthers(ctx context.Context, s *stage, name string) error {
+	others := []string{name}
+	for _, format := range []shards.TokenFormat{shards.TokensNPY, shards.TokensDS} {
+		if format != j.layout.Format {
+			others = append(others, format.Files(strings.TrimSuffix(name, ".parquet"))...)
 		}
-		for _, name := range other.Files(base) {
-			if _, err := s.readRecord(ctx, recordNameOf(name)); err != nil {
-				continue // not ours, or not there
-			}
-			if err := errors.Join(s.remove(ctx, name), s.remove(ctx, recordNameOf(name))); err != nil {
-				return err
-			}
+	}
+	for _, other := range others {
+		if _, err := s.readRecord(ctx, recordFor(other)); errors.Is(err, fs.ErrNotExist) {
+			continue // not there, or not ours
+		}
+		if err := errors.Join(s.remove(ctx, other), s.remove(ctx, recordFor(other))); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -252,96 +254,3 @@ func (j *tokenJob) write(ctx context.Context, in *stageInput, file shards.Unit, 
 	record.Counts = sink.counts
 	return sink.counts.Kept > 0, nil
 }
-
-// tokenSink cuts tokenised batches into sequences and hands those that the
-// selection keeps to the writer.
-type tokenSink struct {
-	shard  string
-	cutter *scoring.Cutter
-	writer *shards.TokenWriter
-	next   func() (*pipeline.Decisions, error, bool)
-
-	decisions *pipeline.Decisions
-	at        int // decisions used up
-	counts    shards.Counts
-	rows      []int64 // of each file, once finished
-}
-
-// Write implements pipeline.Sink.
-func (k *tokenSink) Write(_ context.Context, b pipeline.Batch) error {
-	sequences, err := k.cutter.Cut(b)
-	if err != nil {
-		return err
-	}
-	for _, sequence := range sequences {
-		keep, err := k.decide(sequence)
-		if err != nil {
-			return err
-		}
-		if !keep {
-			continue
-		}
-		if err := k.writer.Write(sequence); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// decide counts a sequence and reports whether it is kept. The decisions must
-// be of exactly the sequences that the shard has.
-func (k *tokenSink) decide(sequence pipeline.Sequence) (bool, error) {
-	more, err := k.fill()
-	if err != nil {
-		return false, err
-	}
-	if !more {
-		return false, fmt.Errorf("the selection ends before sequence %d of %s", sequence.Seq, k.shard)
-	}
-	d, i := k.decisions, k.at
-	if d.Shard != k.shard || d.Row[i] != sequence.Row() || d.Seq[i] != sequence.Seq {
-		return false, fmt.Errorf("sequence %d of %s begins in row %d, the selection has sequence %d of %s in row %d: score and select again",
-			sequence.Seq, k.shard, sequence.Row(), d.Seq[i], d.Shard, d.Row[i])
-	}
-	k.at++
-	k.counts.RowsIn++
-	if !d.Keep[i] {
-		k.counts.Dropped[d.Reason[i]]++
-		return false, nil
-	}
-	k.counts.Kept++
-	return true, nil
-}
-
-// fill makes sure that there is a decision at k.at; false means that there is
-// none left.
-func (k *tokenSink) fill() (bool, error) {
-	for k.decisions == nil || k.at == len(k.decisions.Row) {
-		d, err, ok := k.next()
-		if err != nil {
-			return false, fmt.Errorf("read selection: %w", err)
-		}
-		if !ok {
-			return false, nil
-		}
-		k.decisions, k.at = d, 0
-	}
-	return true, nil
-}
-
-// Finish implements pipeline.Sink: it completes the files, which the caller
-// publishes.
-func (k *tokenSink) Finish(context.Context) error {
-	more, err := k.fill()
-	if err != nil {
-		return err
-	}
-	if more {
-		return fmt.Errorf("the selection has sequence %d of %s, which the shard does not have: score and select again", k.decisions.Seq[k.at], k.shard)
-	}
-	k.rows, err = k.writer.Close()
-	return err
-}
-
-// Abort implements pipeline.Sink; the caller aborts the files.
-func (k *tokenSink) Abort() {}
