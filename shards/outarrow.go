@@ -74,6 +74,7 @@ func copyRecord(t *outTable, record arrow.Record, decisions *rowDecisions) error
 					return err
 				}
 			}
+			t.note(decisions, keep)
 			return t.takeRecord(record, rows, scores)
 		})
 		if err != nil {

@@ -76,6 +76,16 @@ func TestArrowToArrowEqualsPyarrow(t *testing.T) {
 	compareArrow(t, dir, jobs.String())
 }
 
+// TestJSONLToArrowEqualsPyarrow compares with the Parquet file that pyarrow made
+// of the same rows under a schema given by hand.
+func TestJSONLToArrowEqualsPyarrow(t *testing.T) {
+	needPython(t)
+	dir := t.TempDir()
+	var jobs strings.Builder
+	arrowJobs(t, &jobs, dir, jsonRows+".jsonl", JSONL, 50, OutArrowFile, OutArrowStream)
+	compareArrow(t, dir, jobs.String())
+}
+
 // TestParquetToArrowEqualsPyarrow converts every type file and has pyarrow
 // compare with its own reading of the Parquet file.
 func TestParquetToArrowEqualsPyarrow(t *testing.T) {
