@@ -90,8 +90,13 @@ func TestToJSONEqualsPyarrow(t *testing.T) {
 	if refusals["float64.parquet"] == 0 || refusals["string.parquet"] > 0 {
 		t.Errorf("rows refused: %v", refusals)
 	}
+	compareLines(t, dir, jobs.String())
+}
+
+func compareLines(t *testing.T, dir, jobs string) {
+	t.Helper()
 	list := filepath.Join(dir, "jobs")
-	if err := os.WriteFile(list, []byte(jobs.String()), 0o600); err != nil {
+	if err := os.WriteFile(list, []byte(jobs), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(needPython(t), "../scripts/golden/compare_lines.py", "--list", list).CombinedOutput()

@@ -70,15 +70,13 @@ def expect(a):
     if pa.types.is_map(t):
         def entries(i):
             keys, items = expect(a[i].values.field(0)), expect(a[i].values.field(1))
-            if isinstance(keys[0] if keys else "", str) and pa.types.is_string(t.key_type):
+            if (pa.types.is_string(t.key_type) or pa.types.is_large_string(t.key_type)):
                 return dict(zip(keys, items))
             return [{"key": k, "value": v} for k, v in zip(keys, items)]
         return lists(a, entries)
     if pa.types.is_nested(t) and t.num_fields == 1:
         return lists(a, lambda i: expect(a[i].values))
-    if pa.types.is_union(t):
-        return [expect(a.field(c))[o] for c, o in zip(a.type_codes.to_pylist(), a.offsets.to_pylist())]
-    if pa.types.is_run_end_encoded(t):
+    if pa.types.is_union(t) or pa.types.is_run_end_encoded(t):
         return a.to_pylist()
     scalar = {
         "is_floating": lambda v: Float(v, {16: "<e", 32: "<f", 64: "<d"}[t.bit_width]),
