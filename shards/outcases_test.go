@@ -60,6 +60,7 @@ func TestOutputOfOddFiles(t *testing.T) {
 				if counts.Kept == 0 {
 					continue
 				}
+				checkBack(t, got, out, format, counts.Kept)
 				var bits []byte
 				for i := range rows {
 					bits = append(bits, "01"[map[bool]int{true: 1}[keep(i)]])

@@ -31,19 +31,12 @@ func checkOtherRows(ctx context.Context, in Input, obj Object) (int64, error) {
 // countValues decodes every value of an Arrow file or stream and returns the
 // number of rows.
 func (r *arrowReader) countValues(ctx context.Context) (rows int64, err error) {
-	message, err := r.schemaMessage()
-	if err != nil {
-		return 0, err
-	}
-	schema, err := parseArrowSchema(message)
+	schema, r, err := r.readPlain()
 	if err != nil {
 		return 0, err
 	}
 	t := &outTable{schema: schema, dicts: &dictSet{replace: true}, limit: tableBytes, sink: noSink{}}
 	for _, f := range schema.fields {
-		if err := f.unknown(); err != nil {
-			return 0, err
-		}
 		t.columns = append(t.columns, newOutColumn(f, t.dicts))
 	}
 	for record, err := range r.records(ctx, memory.DefaultAllocator, 0, len(r.rows)) {

@@ -70,6 +70,7 @@ values = pa.array([1, None, 3, 4, 5], pa.int16())
 view = pa.ListViewArray.from_arrays(pa.array([3, 0, 1, 0], pa.int32()), pa.array([2, 2, 0, 5], pa.int32()), values)
 large = pa.LargeListViewArray.from_arrays(pa.array([3, 0, 1, 0], pa.int64()), pa.array([2, 2, 0, 5], pa.int64()), values)
 ipc("list_views", [batch(v=view, w=large, o=pa.array([[1], None, [], [2]], pa.list_view(pa.int8())))])
+ipc("decimals", [batch(a=pa.array([decimal.Decimal("1.5"), None, decimal.Decimal("-9.99")], pa.decimal32(5, 2)), b=pa.array([[decimal.Decimal("7")], None, []], pa.list_(pa.decimal64(18, 0))))])
 ipc("no_fields", [batch(a=pa.array([1, 2, 3]), e=pa.array([{}, None, {}], pa.struct([])))])
 wide = batch(
     b=pa.array([True, None, False] * 7), t=pa.array(["x" * i if i % 3 else None for i in range(21)]), v=pa.array(["y" * i for i in range(21)], pa.string_view()),
