@@ -81,6 +81,7 @@ type arrowMessages struct {
 	in     *io.SectionReader
 	mem    memory.Allocator
 	blocks []arrowBlock // what to read after the schema, in a file
+	schema []byte       // the schema message, where it is not the first
 	file   bool
 	begun  bool // the schema has been read
 	last   *ipc.Message
@@ -124,8 +125,12 @@ func (r *arrowMessages) next() (*ipc.Message, error) {
 		}
 		r.blocks = r.blocks[1:]
 	}
+	meta := r.schema
+	var err error
+	if r.begun || meta == nil {
+		meta, err = r.metadata()
+	}
 	r.begun = true
-	meta, err := r.metadata()
 	if err == io.EOF {
 		return nil, r.checkEnd()
 	}

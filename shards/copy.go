@@ -226,6 +226,7 @@ func (s *Shard) copyRows(ctx context.Context, target copyTarget) error {
 		case format.lines():
 			return copyLines(ctx, reader, format, target)
 		}
+		return copyJSONRows(ctx, reader, format, target)
 	case *arrowReader:
 		if format == OutParquet {
 			return copyArrow(ctx, reader, s.Memory, target)

@@ -16,11 +16,7 @@ import (
 // Memory: one record batch and the dictionaries of the input, and the rows and
 // dictionaries of a table.
 func copyArrowRows(ctx context.Context, in *arrowReader, mem memory.Allocator, format OutputFormat, target copyTarget) error {
-	message, err := in.schemaMessage()
-	if err != nil {
-		return err
-	}
-	schema, err := parseArrowSchema(message)
+	schema, in, err := in.readPlain()
 	if err != nil {
 		return err
 	}
@@ -74,6 +70,7 @@ func copyRecord(t *outTable, record arrow.Record, decisions *rowDecisions) error
 					return err
 				}
 			}
+			t.note(decisions, keep)
 			return t.takeRecord(record, rows, scores)
 		})
 		if err != nil {
@@ -140,4 +137,60 @@ func (r *arrowReader) compression() (id byte, found bool, err error) {
 			return 0, false, err
 		}
 	}
+}
+
+// readPlain returns the schema of the input and a reader that decodes its values
+// by their layout alone: decimals of 32 and 64 bits, which the Arrow library
+// does not know, are integers for it, and extensions their storage.
+func (r *arrowReader) readPlain() (arrowSchema, *arrowReader, error) {
+	message, err := r.schemaMessage()
+	if err != nil {
+		return arrowSchema{}, nil, err
+	}
+	schema, err := parseArrowSchema(message)
+	if err != nil {
+		return arrowSchema{}, nil, err
+	}
+	for _, f := range schema.fields {
+		if err := f.unknown(); err != nil {
+			return arrowSchema{}, nil, err
+		}
+	}
+	if schema.swapped {
+		return schema, r, nil // its values are turned as the file's own schema asks
+	}
+	var plain arrowSchema
+	for _, f := range schema.fields {
+		plain.fields = append(plain.fields, f.plain())
+	}
+	reader := *r
+	reader.plain = plain.encode()
+	return schema, &reader, nil
+}
+
+func (f *arrowField) plain() *arrowField {
+	p := *f
+	p.meta, p.children = nil, nil
+	if p.kind == kindDecimal && p.bits < 128 {
+		p.kind, p.signed = kindInt, true
+	}
+	for _, c := range f.children {
+		p.children = append(p.children, c.plain())
+	}
+	return &p
+}
+
+// under makes messages begin with this schema, if there is one, instead of
+// their own.
+func (r *arrowMessages) under(schema []byte) *arrowMessages {
+	if schema == nil {
+		return r
+	}
+	if !r.file {
+		if _, err := r.metadata(); err != nil {
+			r.failed = noEOF(err)
+		}
+	}
+	r.schema = schema
+	return r
 }

@@ -23,6 +23,9 @@ func arrowJobs(t *testing.T, jobs *strings.Builder, dir, path string, f Format, 
 	}
 	for name, keep := range masks {
 		for i, format := range formats {
+			if (len(name)+i)%2 == 1 && len(formats) == 2 && name != "third" {
+				continue // the other of the two has this mask
+			}
 			score := []string{"", "color_score"}[(len(name)+i)%2]
 			got, counts, err := copyBytes(input, f, rows, keep, CopyOptions{ScoreColumn: score, Format: format, MaxRowGroupBytes: int64(1 + i*4000)})
 			if err != nil {
@@ -32,6 +35,7 @@ func arrowJobs(t *testing.T, jobs *strings.Builder, dir, path string, f Format, 
 			if counts.Kept == 0 {
 				continue
 			}
+			checkBack(t, got, format, f, counts.Kept)
 			mask := filepath.Join(dir, name+fmt.Sprint(rows))
 			var bits []byte
 			for i := range rows {
@@ -47,6 +51,20 @@ func arrowJobs(t *testing.T, jobs *strings.Builder, dir, path string, f Format, 
 			}
 			fmt.Fprintf(jobs, "%s\t%s\t%s\t%s\n", path, target, mask, score)
 		}
+	}
+}
+
+// checkBack has CheckRows' part for a format count the rows of a copy.
+func checkBack(t *testing.T, b []byte, format OutputFormat, input Format, want int64) {
+	t.Helper()
+	if format == OutSame {
+		format = map[Format]OutputFormat{Arrow: OutArrowFile, JSONL: OutJSONL}[input] // files and streams are told apart by content
+	}
+	name := "copy." + string(format)
+	read, _, _ := formatOf(name)
+	rows, err := checkOtherRows(t.Context(), Input{Path: name, Format: read}, bytesObject(b))
+	if err != nil || rows != want {
+		t.Errorf("read back as %s: %d rows, want %d: %v", format, rows, want, err)
 	}
 }
 
@@ -69,10 +87,20 @@ func TestArrowToArrowEqualsPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var jobs strings.Builder
 	for path, rows := range map[string]int{
-		"all.arrow": 50, "all.arrows": 50, "arrow_string_view.arrows": 50, "arrow_interval.arrows": 3, "arrow_union.arrows": 2, "arrow_run_end.arrows": 3,
+		"all.arrow": 50, "all.arrows": 50, "arrow_string_view.arrows": 50, "arrow_interval.arrows": 3, "arrow_union.arrows": 2, "arrow_run_end.arrows": 3, "arrow_decimal64.arrows": 50,
 	} {
 		arrowJobs(t, &jobs, dir, "testdata/types/"+path, Arrow, rows, OutArrowFile, OutArrowStream, OutSame)
 	}
+	compareArrow(t, dir, jobs.String())
+}
+
+// TestJSONLToArrowEqualsPyarrow compares with the Parquet file that pyarrow made
+// of the same rows under a schema given by hand.
+func TestJSONLToArrowEqualsPyarrow(t *testing.T) {
+	needPython(t)
+	dir := t.TempDir()
+	var jobs strings.Builder
+	arrowJobs(t, &jobs, dir, jsonRows+".jsonl", JSONL, 50, OutArrowFile, OutArrowStream)
 	compareArrow(t, dir, jobs.String())
 }
 

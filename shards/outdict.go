@@ -147,9 +147,6 @@ func (d *outDict) extend(values arrow.Array, from int) error {
 	}
 	d.hold(values, nil)
 	d.count, d.index = values.Len(), nil
-	if d.count > d.limit {
-		return d.full()
-	}
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -140,13 +139,10 @@ func scoreTail(to, line []byte, key string, score float32) ([]byte, error) {
 // appendJSONScore appends a score, null where there is none, with the digits
 // that tell it from every other float32.
 func appendJSONScore(to []byte, score float32) ([]byte, error) {
-	switch {
-	case isNaN32(score):
+	if isNaN32(score) {
 		return append(to, "null"...), nil
-	case math.IsInf(float64(score), 0):
-		return nil, fmt.Errorf("%w: the score is infinite, JSON has no such number", ErrUnsupported)
 	}
-	return strconv.AppendFloat(to, float64(score), 'g', -1, 32), nil
+	return appendJSONFloat(to, uint64(math.Float32bits(score)), 4)
 }
 
 // appendJSONString appends a string literal. Of what is UTF-8, only what JSON

@@ -113,7 +113,7 @@ func TestCopyLinesScore(t *testing.T) {
 }
 
 func TestJSONScore(t *testing.T) {
-	for score, want := range map[float32]string{0.1: "0.1", float32(math.Copysign(0, -1)): "-0", 1e-7: "1e-07", 16777216: "1.6777216e+07"} {
+	for score, want := range map[float32]string{0.1: "0.1", float32(math.Copysign(0, -1)): "-0.0", 1e-7: "1e-07", 16777216: "16777216.0", 3.4028235e38: "3.4028235e+38"} {
 		got, err := appendJSONScore(nil, score)
 		if err != nil || string(got) != want || !json.Valid(got) {
 			t.Errorf("%v: %s, %v", score, got, err)

@@ -100,6 +100,7 @@ func (c *groupRows) run(ctx context.Context, rows *rowDecisions) error {
 			c.skipped = append(c.skipped, keep...)
 			continue
 		}
+		c.out.table.note(rows, keep)
 		if err := guard(func() error { return c.move(keep, scores) }); err != nil {
 			return err
 		}

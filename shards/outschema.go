@@ -81,6 +81,7 @@ type arrowSchema struct {
 	fields  []*arrowField
 	meta    []KeyValue
 	message []byte // that says the same, nil where it has to be made
+	swapped bool   // values are big-endian
 }
 
 // parseArrowSchema reads the FlatBuffer of a schema message.
@@ -101,7 +102,8 @@ func parseArrowSchema(message []byte) (schema arrowSchema, err error) {
 			return err
 		}
 		schema.meta = flatKeyValues(table, slotMetadata)
-		if root.int16(slotVersion) == metadataV5 && table.int16(slotEndianness) == 0 {
+		schema.swapped = table.int16(slotEndianness) != 0
+		if root.int16(slotVersion) == metadataV5 && !schema.swapped {
 			schema.message = message // its record batches would look like ours
 		}
 		return nil

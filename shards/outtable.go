@@ -28,6 +28,7 @@ type outTable struct {
 	score   bool         // the last column holds scores
 	dicts   *dictSet
 	rows    int
+	kept    []int64 // their numbers in the input, for errors
 	limit   int64
 	sink    tableSink
 }
@@ -134,6 +135,16 @@ func (t *outTable) meet(record arrow.Record) error {
 	return each(func(d *outDict, values arrow.Array) error { return d.absorb(values) })
 }
 
+// note takes down which rows come next, of those that were decided about last.
+func (t *outTable) note(decisions *rowDecisions, keep []bool) {
+	first := decisions.count.RowsIn - int64(len(keep))
+	for i, kept := range keep {
+		if kept {
+			t.kept = append(t.kept, first+int64(i))
+		}
+	}
+}
+
 // endRows says that every column but that of the score got n more rows, and
 // writes them if they are enough.
 func (t *outTable) endRows(n int, scores []float32) error {
@@ -184,7 +195,7 @@ func (t *outTable) flush() error {
 	for _, d := range t.dicts.all {
 		d.relieve()
 	}
-	t.rows = 0
+	t.rows, t.kept = 0, t.kept[:0]
 	return nil
 }
 

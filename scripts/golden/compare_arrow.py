@@ -34,7 +34,12 @@ def compare(source, target, mask, score=""):
         yield f"mask of {len(keep)} rows for {len(a)}"
         return
     a = pa.concat_tables([a.slice(i, 1) for i, k in enumerate(keep) if k])
-    b.validate(full=True)
+    try:
+        a.validate(full=True)
+    except pa.ArrowInvalid:
+        pass  # nor need the copy be better
+    else:
+        b.validate(full=True)
     if score:
         if b.schema.names[-1] != score or b.schema.field(score).type != pa.float32() or not b.schema.field(score).nullable:
             yield f"last column is {b.schema.field(-1)}, want {score} float"
@@ -46,8 +51,12 @@ def compare(source, target, mask, score=""):
         yield f"schema:\n{a.schema.to_string()}\n---\n{b.schema.to_string()}"
         return
     for name, x, y in zip(a.schema.names, a.columns, b.columns):
-        if plain(x.type):
-            yield from same(x, y, name)
+        try:
+            found = list(same(x, y, name)) if plain(x.type) else None
+        except pa.ArrowInvalid:  # it cannot put the dictionaries of all batches together
+            found = None
+        if found is not None:
+            yield from found
         elif [repr(v) for v in x.to_pylist()] != [repr(v) for v in y.to_pylist()]:
             yield f"{name}: values differ"
 
