@@ -144,9 +144,14 @@ type cursor struct {
 	ready  []parquet.Value // part of buffer not yet handed out
 }
 
-func (r *parquetReader) newCursor(l *leaf, group int) *cursor {
-	chunk := r.file.RowGroups()[group].ColumnChunks()[l.column].(*parquet.FileColumnChunk)
-	return &cursor{leaf: l, pages: chunk.PagesFrom(r.obj)}
+// newCursor begins to read a column whose page headers have been checked.
+func (r *parquetReader) newCursor(l *leaf, group int) (*cursor, error) {
+	chunk := r.file.RowGroups()[group].ColumnChunks()[l.column]
+	pages, err := pagesOf(r.obj, chunk, &r.file.Metadata().RowGroups[group].Columns[l.column].MetaData)
+	if err != nil {
+		return nil, fmt.Errorf("column %s: %w", l.name, err)
+	}
+	return &cursor{leaf: l, pages: pages}, nil
 }
 
 // next returns the next row's value, valid until the next call.
