@@ -131,6 +131,8 @@ func arrowBytes(column arrow.Array, label bool) arrowValues {
 		return unlessNull(c, func(i int) []byte { return viewBytes(c.ValueHeader(i), c.Data().Buffers()) })
 	case *array.BinaryView:
 		return unlessNull(c, func(i int) []byte { return viewBytes(c.ValueHeader(i), c.Data().Buffers()) })
+	case *array.Null:
+		return func(int) ([]byte, bool) { return nil, false }
 	case *array.Dictionary:
 		values := arrowBytes(c.Dictionary(), label)
 		if values == nil {

@@ -18,6 +18,7 @@ type leaf struct {
 	name   string
 	column int // index among the file's leaf columns
 	render func(parquet.Value) string
+	null   bool // its type says that it has no values
 }
 
 // textPlan holds the leaves of text, id and domain; nil where none is wanted.
@@ -34,7 +35,7 @@ func (r *parquetReader) plan(cols Columns) (textPlan, error) {
 		if err != nil {
 			return plan, err
 		}
-		l := &leaf{name: name, column: column.Index(), render: renderer(column)}
+		l := &leaf{name: name, column: column.Index(), render: renderer(column), null: allNull(column)}
 		if problem := unsuitable(column, l.render, i == 0); problem != "" {
 			return plan, columnError(name, problem, r.columns())
 		}
@@ -72,6 +73,8 @@ func unsuitable(c *parquet.Column, render func(parquet.Value) string, text bool)
 		return "it is a map, where a row has no single value"
 	case !c.Leaf():
 		return "it is a struct, name one of its fields"
+	case allNull(c):
+		return ""
 	case render == nil:
 		return "its type is " + typeName(c) + ", want a string"
 	case text && c.Type().Kind() != parquet.ByteArray:
@@ -79,6 +82,10 @@ func unsuitable(c *parquet.Column, render func(parquet.Value) string, text bool)
 	}
 	return ""
 }
+
+// allNull reports whether a column's type says that all its values are null, as
+// writers have it that saw no other.
+func allNull(c *parquet.Column) bool { return is[*format.NullType](c.Type().LogicalType()) }
 
 func typeName(c *parquet.Column) string { return strings.ToLower(c.Type().String()) }
 
@@ -217,6 +224,9 @@ func (c *cursor) fill() error {
 		n, err := c.values.ReadValues(c.buffer[:])
 		if n > 0 {
 			c.ready = c.buffer[:n]
+			if c.leaf.null && slices.ContainsFunc(c.ready, func(v parquet.Value) bool { return !v.IsNull() }) {
+				return fmt.Errorf("%w: a value in a column of type null", ErrCorrupt)
+			}
 			return nil
 		}
 		if err != io.EOF {

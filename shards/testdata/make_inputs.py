@@ -123,6 +123,10 @@ small = [None if v is None else v + 20 for v in NUMBER]
 for bits in (8, 16, 32):
     parquet(f"uint{bits}.parquet", table(id=getattr(pa, f"uint{bits}")(), ids=small), rows(id=small))
 parquet("uint64.parquet", table(id=pa.uint64(), ids=BIG), rows(id=BIG))
+# A writer that saw nothing but nulls makes a column of type null.
+nothing = pa.table({"text": pa.nulls(N), "id": pa.nulls(N), "domain": pa.nulls(N), "s": pa.StructArray.from_arrays([pa.nulls(N)], ["text"])})
+parquet("null.parquet", nothing, rows([None] * N, [None] * N, [None] * N))
+parquet("null-v2.parquet", nothing, rows([None] * N, [None] * N, [None] * N), ("s.text", "id", "domain"), data_page_version="2.0")
 required = pa.table({"text": [t or "" for t in TEXT], "id": list(range(N))},
                     schema=pa.schema([pa.field("text", pa.string(), False), pa.field("id", pa.int64(), False)]))
 parquet("required.parquet", required, rows([t or "" for t in TEXT], range(N), [None] * N), ("text", "id", ""))
@@ -214,6 +218,8 @@ for kind, stream in (("file.arrow", False), ("stream.arrows", True)):
     arrow(f"old-{kind}", table(), stream=stream, size=11, use_legacy_format=True)
     arrow(f"sliced-{kind}", table().slice(3, 30), rows()[3:33], stream=stream, size=8)
 
+    arrow(f"null-{kind}", nothing, rows([None] * N, [None] * N, [None] * N), ("s.text", "id", "domain"), stream=stream, size=16)
+
 # Dictionaries that grow (deltas) and are replaced, which a stream may hold.
 words = ["books", "web", "code"]
 def growing(name, deltas):
@@ -299,6 +305,7 @@ jsonl("spaces.jsonl", ['  { "text" :\t"x" , "id" : 7 , "domain" : null }  \n', '
 jsonl("surrogates.jsonl", ['{"text":"\\ud83e\\udd8a \\/ \\b\\f\\u00e9"}\n', '{"text":"lone \\ud83e!"}\n', '{"text":"low \\udd8a\\ud83e\\u0041"}\n'],
       rows(["🦊 / \b\fé", "lone \ud83e!".encode("utf8", "surrogatepass"), "low \udd8a\ud83eA".encode("utf8", "surrogatepass")], [None] * 3, [None] * 3), ("text", "", ""))
 jsonl("not-utf8.jsonl", b'{"text":"caf\xe9 \\n","id":"\xff"}\n', rows([b"caf\xe9 \n"], ["\ufffd"], [None]), ("text", "id", ""))
+jsonl("null.jsonl", '{"text":null,"id":null,"domain":null}\n' * 3, rows([None] * 3, [None] * 3, [None] * 3))
 jsonl("empty.jsonl.gz", "", [])
 # Of a key that is there twice the last one counts; ids may be larger than any integer type.
 jsonl("twice.jsonl", '{"text":"a","id":1,"text":"b","id":123456789012345678901234567890,"n":' + "[" * 5000 + "]" * 5000 + "}\n",
