@@ -18,6 +18,7 @@ type leaf struct {
 	name   string
 	column int // index among the file's leaf columns
 	render func(parquet.Value) string
+	full   int  // definition level of a value
 	null   bool // its type says that it has no values
 }
 
@@ -35,7 +36,7 @@ func (r *parquetReader) plan(cols Columns) (textPlan, error) {
 		if err != nil {
 			return plan, err
 		}
-		l := &leaf{name: name, column: column.Index(), render: renderer(column), null: allNull(column)}
+		l := &leaf{name: name, column: column.Index(), render: renderer(column), full: column.MaxDefinitionLevel(), null: allNull(column)}
 		if problem := unsuitable(column, l.render, i == 0); problem != "" {
 			return plan, columnError(name, problem, r.columns())
 		}
@@ -224,7 +225,7 @@ func (c *cursor) fill() error {
 		n, err := c.values.ReadValues(c.buffer[:])
 		if n > 0 {
 			c.ready = c.buffer[:n]
-			if c.leaf.null && slices.ContainsFunc(c.ready, func(v parquet.Value) bool { return !v.IsNull() }) {
+			if c.leaf.null && slices.ContainsFunc(c.ready, func(v parquet.Value) bool { return v.DefinitionLevel() == c.leaf.full }) {
 				return fmt.Errorf("%w: a value in a column of type null", ErrCorrupt)
 			}
 			return nil
