@@ -26,7 +26,20 @@ func (b arrowBlocks) checkGaps(obj Object, limit int64) error {
 	if err != nil {
 		return err
 	}
-	at += arrowStart
+	return b.checkGapsFrom(obj, arrowStart+at, limit)
+}
+
+// first is where the first message that the footer names begins, limit if there
+// is none.
+func (b arrowBlocks) first(limit int64) int64 {
+	for _, block := range slices.Concat(b.dictionaries, b.batches) {
+		limit = min(limit, block.offset)
+	}
+	return limit
+}
+
+// checkGapsFrom is checkGaps for the messages from an offset on.
+func (b arrowBlocks) checkGapsFrom(obj Object, at, limit int64) error {
 	all := slices.SortedFunc(slices.Values(slices.Concat(b.dictionaries, b.batches)), func(x, y arrowBlock) int { return cmp.Compare(x.offset, y.offset) })
 	for _, block := range append(all, arrowBlock{offset: limit}) {
 		if block.offset < at {

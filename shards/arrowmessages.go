@@ -26,6 +26,7 @@ type arrowBlock struct{ offset, meta, body int64 }
 // arrowBlocks lists the messages that a file's footer names.
 type arrowBlocks struct {
 	dictionaries, batches []arrowBlock
+	schema                []byte // the message that a file of Polars lacks at its start, see schemaMessage
 }
 
 // readArrowFooter reads the footer of an Arrow file.
@@ -72,7 +73,28 @@ func readArrowFooter(obj Object) (arrowBlocks, error) {
 			*list.to = append(*list.to, block)
 		}
 	}
-	return blocks, blocks.checkGaps(obj, limit)
+	if startsWithSchema(obj, limit) {
+		return blocks, blocks.checkGaps(obj, limit)
+	}
+	var err error
+	if blocks.schema, err = footerSchema(footer); err != nil {
+		return blocks, err
+	}
+	return blocks, blocks.checkGapsFrom(obj, blocks.first(limit), limit)
+}
+
+// startsWithSchema tells whether a file's first message, which ends before limit,
+// is its schema, as the format says. Polars puts the schema there without the
+// length that comes before a message.
+func startsWithSchema(obj Object, limit int64) bool {
+	m := arrowMessages{in: io.NewSectionReader(obj, arrowStart, limit-arrowStart)}
+	meta, err := m.metadata()
+	if err != nil {
+		return false
+	}
+	kind := byte(0)
+	err = guard(func() error { kind = flatRoot(meta).byte(slotKind); return nil })
+	return err == nil && kind == kindSchema
 }
 
 // arrowMessages reads messages one after the other and checks each before the

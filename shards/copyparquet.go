@@ -235,7 +235,11 @@ func (c *groupCopy) open() error {
 		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
 		}
-		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: chunk.Pages()})
+		pages, err := pagesOf(c.obj, chunk, &c.meta.Columns[i].MetaData)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
+		}
+		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: pages})
 	}
 	return nil
 }
