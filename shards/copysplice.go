@@ -41,9 +41,20 @@ type splicer struct {
 //
 //   - its row groups are as large as ours, more or less;
 //   - it has a flat column, whose values tell how many rows there are;
-//   - its compression is one that we can also write;
-//   - its pages can be read as they are stored (see unpackedObject).
+//   - its compression is one that we can also write.
+//
+// Bytes are copied as they are stored, also those that are unpacked to be read.
 func newSplicer(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
+	if unpacked, ok := obj.(*unpackedObject); ok {
+		stored, err := readFooter(unpacked.Object)
+		if errors.Is(err, ErrUnsupported) { // its compression
+			return &splicer{}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		obj, footer = unpacked.Object, stored
+	}
 	s := &splicer{obj: obj, footer: footer, out: out, leaves: out.leaves[:footer.columns], least: opt.spliceBytes(), dataTo: footer.start}
 	if s.least < 0 {
 		return s, nil
@@ -53,8 +64,7 @@ func newSplicer(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptio
 		raw += rawBytes(&footer.meta.RowGroups[g])
 	}
 	flat := slices.ContainsFunc(s.leaves, func(c *leafColumn) bool { return c.maxRep == 0 })
-	_, unpacked := obj.(*unpackedObject)
-	s.able = flat && !unpacked && len(footer.meta.RowGroups) > 0 && raw/int64(len(footer.meta.RowGroups)) >= s.least
+	s.able = flat && len(footer.meta.RowGroups) > 0 && raw/int64(len(footer.meta.RowGroups)) >= s.least
 	if !s.able {
 		return s, nil
 	}
