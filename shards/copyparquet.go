@@ -1,7 +1,6 @@
 package shards
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -74,7 +73,14 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	encodings := make([]encoding.Encoding, len(inputs), len(inputs)+1)
 	for i := range inputs {
 		encodings[i] = outputEncoding(footer.meta.RowGroups, i)
-		if encodings[i] == &parquet.RLEDictionary && !repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData) {
+		if encodings[i] != &parquet.RLEDictionary {
+			continue
+		}
+		many, err := repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: header of page 0: %w", inputs[i].name(), err)
+		}
+		if !many {
 			encodings[i] = nil
 		}
 	}
@@ -180,13 +186,16 @@ func outputEncoding(groups []format.RowGroup, column int) encoding.Encoding {
 
 // repeats tells, by the header of its dictionary, whether a chunk has each of
 // its values twice or more on average: with fewer a dictionary saves nothing.
-func repeats(obj Object, meta *format.ColumnMetaData) bool {
-	var header format.PageHeader
-	section := bufio.NewReaderSize(io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize), 128)
-	err := guard(func() error {
-		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(section)).Decode(&header)
-	})
-	return err != nil || header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2
+func repeats(obj Object, meta *format.ColumnMetaData) (bool, error) {
+	if meta.TotalCompressedSize == 0 {
+		return true, nil // without values
+	}
+	pages := pageHeaders{section: io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize)}
+	header, err := pages.next()
+	if err != nil {
+		return false, err
+	}
+	return header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2, nil
 }
 
 // groupCopy copies the kept rows of one row group, window by window.

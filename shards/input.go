@@ -81,6 +81,18 @@ func formatOf(name string) (f Format, compression string, ok bool) {
 // ErrNoInput says that an argument matched no shard.
 var ErrNoInput = errors.New("no input")
 
+// ErrListing says that a store could not be asked what it has; the arguments
+// may be right.
+var ErrListing = errors.New("listing failed")
+
+// storeFault marks an error of a store, unless it says that there is nothing.
+func storeFault(err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrListing, err)
+}
+
 // ListInputs returns the shards that the arguments name, sorted by Shard. An
 // argument is a file, a glob (with **), a folder (recursive; passed over are
 // files of other kinds, plain .json, which is rarely JSONL, and names that
@@ -145,7 +157,7 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 	}
 	obj, err := store.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	defer obj.Close()
 	var inputs []Input
@@ -169,7 +181,7 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 		inputs = append(inputs, listed...)
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	return inputs, nil
 }
@@ -185,7 +197,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := store.List(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	for _, info := range infos {
 		if info.Name == name {
@@ -202,7 +214,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 func listFolder(ctx context.Context, store Store, folder string) ([]Input, error) {
 	infos, err := store.List(ctx, "")
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", folder, err)
+		return nil, fmt.Errorf("list %s: %w", folder, storeFault(err))
 	}
 	infos = slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		_, _, known := formatOf(info.Name)
@@ -227,7 +239,7 @@ func listGlob(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := globIn(ctx, store, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	return listMatched(store, base, infos, arg)
 }

@@ -26,6 +26,7 @@ type app struct {
 	progress       *progress.Display
 	log            *slog.Logger
 	stores         *stores
+	sandboxed      sandboxFlags
 }
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
@@ -43,7 +44,11 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with fai
 130/143 interrupted, the same command goes on.`
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr, stores: &stores{}}
+	return newRootOf(&app{stdout: stdout, stderr: stderr, stores: &stores{}})
+}
+
+// newRootOf makes the command line of an app whose stores are chosen.
+func newRootOf(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
@@ -63,16 +68,18 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			return nil
 		},
 	}
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
 		newInspectCommand(a), newVerifyCommand(a), newVersionCommand(a),
+		newChildCommand(),
 	)
 	return root
 }
