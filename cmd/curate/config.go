@@ -62,6 +62,7 @@ type selectConfig struct {
 
 type writeConfig struct {
 	ScoreColumn string `yaml:"score_column"`
+	Workers     int    `yaml:"workers"` // shards written at a time
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -74,7 +75,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score"},
+		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
 		Report:         true,
 	}
 }
@@ -179,6 +180,9 @@ func (c config) validate() error {
 	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
+	}
+	if c.Write.Workers < 1 {
+		fault("write.workers: want at least 1, got %d", c.Write.Workers)
 	}
 	if err := c.scoreOptions().Validate(); err != nil {
 		fault("score: %w", err)

@@ -34,7 +34,7 @@ func faultyLocal(in *faults.Injector) *stores {
 // curateWith runs one command line whose stores are given.
 func curateWith(s *stores, args ...string) (code int, output string) {
 	var out bytes.Buffer
-	root := newRootOf(&app{stdout: &out, stderr: &out, stores: s})
+	root := newRoot(&out, &out, s)
 	root.SetArgs(args)
 	ctx := context.Background()
 	err := root.ExecuteContext(ctx)

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -27,6 +28,7 @@ type app struct {
 	log            *slog.Logger
 	stores         *stores
 	sandboxed      sandboxFlags
+	begun          time.Time
 }
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
@@ -43,12 +45,8 @@ const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
 130/143 interrupted, the same command goes on.`
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	return newRootOf(&app{stdout: stdout, stderr: stderr, stores: &stores{}})
-}
-
-// newRootOf makes the command line of an app whose stores are chosen.
-func newRootOf(a *app) *cobra.Command {
+func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr, stores: places}
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
@@ -68,8 +66,8 @@ func newRootOf(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
@@ -78,7 +76,7 @@ func newRootOf(a *app) *cobra.Command {
 	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newVersionCommand(a),
+		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
 		newChildCommand(),
 	)
 	return root
@@ -98,19 +96,25 @@ func (a *app) start() error {
 		// a tenth off the peak of a copy and no time that can be measured.
 		debug.SetGCPercent(50)
 	}
-	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional")})
+	a.begun = time.Now()
+	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional"), Slowest: 10 * time.Minute})
 	level := slog.LevelInfo
 	if a.quiet {
 		level = slog.LevelError
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if f, ok := a.stderr.(*os.File); ok && !term.IsTerminal(int(f.Fd())) && a.json {
+	if _, isFile := a.stderr.(*os.File); isFile && a.json && !a.onTerminal() {
 		a.log = slog.New(slog.NewJSONHandler(a.progress, options))
 	} else {
 		a.log = slog.New(slog.NewTextHandler(a.progress, options)) // above the bars
-
 	}
 	return nil
+}
+
+// onTerminal reports whether somebody may be watching standard error.
+func (a *app) onTerminal() bool {
+	f, ok := a.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // say prints one line for people, unless --quiet.

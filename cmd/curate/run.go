@@ -154,7 +154,25 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	default:
 		r.printSummary(page)
 	}
-	return errors.Join(r.score.err(), r.newFailures())
+	if err := errors.Join(r.score.err(), r.newFailures()); err != nil {
+		return err
+	}
+	r.sayDone(nothing)
+	return nil
+}
+
+// sayDone is the line for logs; a run that did nothing says so there as well.
+func (r *pipelineRun) sayDone(nothing bool) {
+	last := r.kept
+	if last.manifest == nil {
+		last = r.selected
+	}
+	switch {
+	case !nothing:
+		r.app.sayDone(last, r.config.Output)
+	case !r.app.json && !r.app.onTerminal():
+		r.app.say("done: nothing to do, %s is complete", r.config.Output)
+	}
 }
 
 // newFailures reports shards that could be scored but not written.
@@ -208,7 +226,7 @@ func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err err
 		return stageResult{nothing: true}, nil
 	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
-		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn,
+		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
 	})
 	return r.kept, err
 }

@@ -10,7 +10,9 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -310,5 +312,30 @@ func (a *app) finishStage(r stageResult, err error) error {
 	} else if r.nothing {
 		a.say("nothing to do: %s is complete", r.folder)
 	}
-	return r.err()
+	if err := r.err(); err != nil {
+		return err
+	}
+	if !r.nothing {
+		a.sayDone(r, r.folder)
+	}
+	return nil
+}
+
+// sayDone ends a run that nobody watches with one line on standard error, for
+// logs and the mails of cron.
+func (a *app) sayDone(last stageResult, output string) {
+	if a.quiet || a.json || a.onTerminal() {
+		return
+	}
+	m := last.manifest
+	var bytes int64
+	for _, unit := range m.Units {
+		bytes += unit.Size
+	}
+	rows := ""
+	if m.Counts.RowsIn > 0 {
+		rows = fmt.Sprintf("%s rows in, %s kept, ", progress.Count(m.Counts.RowsIn), progress.Count(m.Counts.Kept))
+	}
+	a.say("done: %d shards, %s%s written to %s in %s", len(m.Inputs), rows, progress.Bytes(float64(bytes)), output,
+		progress.Duration(time.Since(a.begun)))
 }

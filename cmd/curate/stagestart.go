@@ -89,6 +89,22 @@ const openShards = 64
 // shardsAhead is how many footers are read at the same time.
 const shardsAhead = 16
 
+// eachInput calls work for every input, for several at a time. The first error
+// ends the work on the others.
+func (s *stage) eachInput(ctx context.Context, workers int, work func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, workers))
+	for i := range s.inputs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return work(ctx, i)
+		})
+	}
+	return group.Wait()
+}
+
 // openedShards are shards that were opened before their turn.
 type openedShards struct {
 	shards []*shards.Shard // by input; nil: open it again

@@ -18,6 +18,7 @@ import (
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
+	Workers           int // shards at a time; the bytes do not depend on it
 }
 
 const writeHelp = `Read the inputs again and write the rows that the selection keeps, as Parquet: every column, nested
@@ -51,6 +52,7 @@ func newWriteCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.Selection, "selection", "", "folder that `curate select` wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
+	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
@@ -80,15 +82,16 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", "rows", selection.manifest.Counts.RowsIn)
-	for i := range s.inputs {
+	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
-			continue
+			return nil
 		}
 		err := writeShard(ctx, s, in, names[i], selection, selection.files[in.Shard], opt, task)
-		if err := s.shardFailed(ctx, in, err); err != nil {
-			return stageResult{}, err
-		}
+		return s.shardFailed(ctx, in, err)
+	})
+	if err != nil {
+		return stageResult{}, err
 	}
 	task.Done()
 	return s.finish(ctx)
