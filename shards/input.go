@@ -81,6 +81,22 @@ func formatOf(name string) (f Format, compression string, ok bool) {
 // ErrNoInput says that an argument matched no shard.
 var ErrNoInput = errors.New("no input")
 
+// ErrCredentials says that a URI holds a name or secret before its host.
+var ErrCredentials = errors.New("a URI with credentials before an @: they would end in logs and manifests; put them where the store looks for them, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+
+// CheckPlace is ErrCredentials for a URI with user information, which no message
+// may repeat.
+func CheckPlace(place string) error {
+	_, rest, ok := strings.Cut(place, "://")
+	if !ok {
+		return nil
+	}
+	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+		return ErrCredentials
+	}
+	return nil
+}
+
 // ErrListing says that a store could not be asked what it has; the arguments
 // may be right.
 var ErrListing = errors.New("listing failed")
@@ -148,6 +164,9 @@ func listArgument(ctx context.Context, locate Locate, arg string) ([]Input, erro
 
 // listFile lists the arguments in a list file.
 func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) {
+	if err := CheckPlace(file); err != nil {
+		return nil, err
+	}
 	store, name, err := locate(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("read list %s: %w", file, err)
@@ -188,6 +207,9 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 
 // listPath lists a file, a folder or a glob. A name that exists is never a glob.
 func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
+	if err := CheckPlace(arg); err != nil {
+		return nil, err
+	}
 	store, name, err := locate(ctx, arg)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", arg, err)
@@ -265,6 +287,9 @@ func listMatched(store Store, base string, infos []ObjectInfo, arg string) ([]In
 	}
 	inputs := make([]Input, len(infos))
 	for i, info := range infos {
+		if !isName(info.Name) {
+			return nil, fmt.Errorf("list %s: %q cannot be the name of a shard: it has empty, . or .. elements; rename the object", arg, info.Name)
+		}
 		format, _, known := formatOf(info.Name)
 		if !known {
 			return nil, fmt.Errorf("list %s: %s: unknown extension; known are .parquet, .jsonl (.gz, .zst), .arrow, .arrows, .ipc, .feather", arg, info.Name)
