@@ -34,6 +34,7 @@ type config struct {
 	Select      selectConfig      `yaml:"select"`
 	Write       writeConfig       `yaml:"write"`
 	Report      bool              `yaml:"report"`
+	S3          s3Settings        `yaml:"s3,omitempty"`
 }
 
 // priorConfig names a model folder, or says how to train one on the inputs.
@@ -95,6 +96,9 @@ func loadConfig(path string, overrides []string) (config, error) {
 			return config{}, usagef("--set %s: %w", override, err)
 		}
 	}
+	if err := checkScalars(&tree); err != nil {
+		return config{}, usagef("config %s: %w", path, err)
+	}
 	merged, err := yaml.Marshal(&tree)
 	if err != nil {
 		return config{}, usagef("config %s: %w", path, err)
@@ -109,6 +113,21 @@ func loadConfig(path string, overrides []string) (config, error) {
 		return config{}, usagef("config %s:\n%w", path, err)
 	}
 	return c, nil
+}
+
+// checkScalars refuses credentials in a URI before any message can repeat them.
+func checkScalars(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		if err := shards.CheckPlace(node.Value); err != nil {
+			return fmt.Errorf("line %d: %w", node.Line, err)
+		}
+	}
+	for _, child := range node.Content {
+		if err := checkScalars(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setKey replaces or adds one value in a YAML tree.
@@ -180,6 +199,9 @@ func (c config) validate() error {
 	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
+	}
+	if err := c.S3.validate(); err != nil {
+		fault("s3: %w", err)
 	}
 	if c.Write.Workers < 1 {
 		fault("write.workers: want at least 1, got %d", c.Write.Workers)

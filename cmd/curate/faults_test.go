@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/curate-data/curate/internal/faults"
+	"github.com/curate-data/curate/internal/s3server"
 	"github.com/curate-data/curate/shards"
 	"github.com/curate-data/curate/shards/local"
 )
@@ -23,17 +24,20 @@ const faultyScheme = "faulty"
 // faultyLocal opens faulty:///PATH as the folder PATH, through an Injector.
 func faultyLocal(in *faults.Injector) *stores {
 	path := func(place string) string { return strings.TrimPrefix(place, faultyScheme+"://") }
-	return &stores{remote: map[string]remoteStore{faultyScheme: {
+	return &stores{s3: &s3Places{}, remote: map[string]remoteStore{faultyScheme: {
 		locate: func(ctx context.Context, place string) (shards.Store, string, error) {
 			return in.Locate(local.Locate)(ctx, path(place))
 		},
-		folder: func(place string) (shards.Folder, error) { return in.Wrap(local.New(path(place))), nil },
+		folder: func(_ context.Context, place string) (shards.Folder, error) {
+			return in.Wrap(local.New(path(place))), nil
+		},
 	}}}
 }
 
 // curateWith runs one command line whose stores are given.
 func curateWith(s *stores, args ...string) (code int, output string) {
 	var out bytes.Buffer
+	defer s.close()
 	root := newRoot(&out, &out, s)
 	root.SetArgs(args)
 	ctx := context.Background()
@@ -204,6 +208,116 @@ func TestFaultsSelectWrite(t *testing.T) {
 			{"select", "--scores", faulty(scores), "--output", selection, "--keep-fraction", "0.25", "--quiet"},
 			{"write", "--selection", selection, "--output", joinPlace(output, "data"), "--quiet", faulty(inputs[0]), faulty(inputs[1])},
 		}
+	}}
+	d.test(t)
+}
+
+// bucketPlace makes places in the bucket of a server: new folders.
+func bucketPlace(server *s3server.Server, bucket string) func(t *testing.T) drillPlace {
+	count := 0
+	return func(t *testing.T) drillPlace {
+		count++
+		name := fmt.Sprint("drill-", count)
+		dir := filepath.Join(server.Data, bucket, name)
+		uri := "s3://" + bucket + "/" + name
+		return drillPlace{
+			stores: faultyS3,
+			output: uri,
+			tree:   func(t *testing.T) map[string]string { return treeDigests(t, dir) },
+			all:    func(t *testing.T) []string { return append(allFiles(t, dir), staleUploads(t, uri)...) },
+		}
+	}
+}
+
+// faultyS3 opens s3:// places through an Injector.
+func faultyS3(in *faults.Injector) *stores {
+	places := newStores()
+	below := places.remote["s3"]
+	places.remote["s3"] = remoteStore{
+		locate: in.Locate(below.locate),
+		folder: func(ctx context.Context, uri string) (shards.Folder, error) {
+			store, err := below.folder(ctx, uri)
+			if err != nil {
+				return nil, err
+			}
+			return in.Wrap(store), nil
+		},
+	}
+	return places
+}
+
+// staleUploads lists the uploads below a folder of a bucket that nobody has
+// finished.
+func staleUploads(t *testing.T, uri string) (names []string) {
+	t.Helper()
+	places := newStores()
+	defer places.close()
+	client, err := places.s3.open(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := client.Store(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := store.StaleUploads(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range found {
+		names = append(names, "upload of "+u.Name)
+	}
+	return names
+}
+
+// TestFaultsS3 fails the operations of `curate select` and `curate write` on a
+// bucket. One shard is large enough for an upload in parts.
+func TestFaultsS3(t *testing.T) {
+	pool := newWrittenPool(t, 12<<20)
+	server := s3server.Start(t)
+	server.Setenv(t)
+	bucket := server.Bucket(t)
+	scores := "s3://" + bucket + "/scores"
+	uploadTree(t, filepath.Join(filepath.Dir(pool.selection), "scores"), scores)
+	d := drill{places: bucketPlace(server, bucket), every: 9, commands: func(output string) [][]string {
+		selection := joinPlace(output, "selection")
+		return [][]string{
+			{"select", "--scores", scores, "--output", selection, "--keep-fraction", "0.7", "--quiet"},
+			{"write", "--selection", selection, "--output", joinPlace(output, "data"), "--quiet", pool.folder},
+		}
+	}}
+	d.test(t)
+}
+
+// uploadTree copies a folder to a place.
+func uploadTree(t *testing.T, folder, place string) {
+	t.Helper()
+	for path := range below(t, folder) {
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		upload(t, joinPlace(place, filepath.ToSlash(name)), path)
+	}
+}
+
+// TestFaultsTrain fails operations of `curate train prior`: what is published
+// is one model, whatever happened.
+func TestFaultsTrain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a model for every fault")
+	}
+	t.Setenv("CURATE_CACHE", t.TempDir())
+	demo, err := filepath.Abs("../../configs/demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := drill{places: localPlace, every: 12, commands: func(output string) [][]string {
+		return [][]string{{
+			"train", "prior", "--corpus", faultyScheme + "://" + demo + "/heldout.parquet", "--tokenizer", faultyScheme + "://" + demo + "/tokenizer.json",
+			"--output", joinPlace(output, "prior"), "--preset", "olmo-nano", "--batch-size", "4", "--sequence-length", "32", "--tokens", "256",
+			"--backend", backendForTests(t), "--quiet",
+		}}
 	}}
 	d.test(t)
 }

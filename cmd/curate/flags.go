@@ -44,7 +44,7 @@ func (a *app) listInputs(ctx context.Context, args []string) ([]shards.Input, er
 		return nil, usagef("name at least one input: a file, a glob, a folder or @list.txt")
 	}
 	inputs, err := shards.ListInputs(ctx, a.stores.Locate, args)
-	if errors.Is(err, shards.ErrListing) {
+	if err != nil && (errors.Is(err, shards.ErrListing) || storeFailed(err)) {
 		return nil, err
 	}
 	if err != nil {

@@ -62,7 +62,7 @@ func (a *app) collect(ctx context.Context, folder string, remove bool) ([]gcRepo
 	var reports []gcReport
 	for _, name := range stageFolders {
 		at := joinPlace(folder, name)
-		store, err := a.stores.Folder(at)
+		store, err := a.stores.Folder(ctx, at)
 		if err != nil {
 			return nil, err
 		}

@@ -55,7 +55,7 @@ func inspect(ctx context.Context, a *app, arg string) ([]any, error) {
 	if folder, err := a.stores.isFolder(ctx, arg); err != nil || !folder {
 		return inspectShards(ctx, a, arg)
 	}
-	store, err := a.stores.Folder(arg)
+	store, err := a.stores.Folder(ctx, arg)
 	if err != nil {
 		return nil, err
 	}

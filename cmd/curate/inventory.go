@@ -4,17 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/local"
+	"github.com/curate-data/curate/shards/s3"
 )
 
 // stageFolders are where the stages of `curate run` keep their output, below
@@ -268,18 +272,26 @@ func (s *sorter) recognise(name string) (bool, error) {
 	return false, nil
 }
 
-// listHalfDone lists what Sweep would remove, where the store can tell.
+// listHalfDone lists what Sweep would remove.
 func listHalfDone(ctx context.Context, store shards.Store) ([]leftover, error) {
 	var found []leftover
-	if lister, ok := store.(interface {
-		Temporaries(ctx context.Context) ([]shards.ObjectInfo, error)
-	}); ok {
-		infos, err := lister.Temporaries(ctx)
+	switch store := store.(type) {
+	case *local.Store:
+		infos, err := store.Temporaries(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, info := range infos {
 			found = append(found, leftover{info.Name, info.Size, whyHalfDone})
+		}
+	case *s3.Store:
+		uploads, err := store.StaleUploads(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, upload := range uploads {
+			why := fmt.Sprintf("upload begun at %s and never completed", upload.Begun.UTC().Format(time.RFC3339))
+			found = append(found, leftover{upload.Name, 0, why})
 		}
 	}
 	return found, nil

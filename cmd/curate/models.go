@@ -43,7 +43,7 @@ type modelFolder struct {
 
 // openModel finds the files of a model folder.
 func (a *app) openModel(ctx context.Context, place string) (*modelFolder, error) {
-	store, err := a.stores.Folder(place)
+	store, err := a.stores.Folder(ctx, place)
 	if err != nil {
 		return nil, err
 	}

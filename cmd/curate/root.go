@@ -108,6 +108,7 @@ func (a *app) start() error {
 	} else {
 		a.log = slog.New(slog.NewTextHandler(a.progress, options)) // above the bars
 	}
+	a.stores.s3.notice = func(text string) { a.say("s3: %s", text) }
 	return nil
 }
 

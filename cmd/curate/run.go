@@ -40,6 +40,7 @@ func newRunCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.stores.s3.settings = c.S3
 			if dry {
 				return printPlan(cmd.Context(), a, c)
 			}

@@ -80,7 +80,7 @@ func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 	}
 	o.Scoring.SequenceLength = 512
 	for _, folder := range []string{o.Prior, o.Conditional} {
-		store, err := a.stores.Folder(folder)
+		store, err := a.stores.Folder(ctx, folder)
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ type sidecars struct {
 }
 
 func openSidecars(ctx context.Context, a *app, folder string) (*sidecars, error) {
-	store, err := a.stores.Folder(folder)
+	store, err := a.stores.Folder(ctx, folder)
 	if err != nil {
 		return nil, err
 	}

@@ -241,10 +241,11 @@ func (s *stage) writeUnit(ctx context.Context, name string, record *shards.Unit,
 }
 
 // shardFailed decides about the error of one shard: nil goes on, failures of
-// reading quarantine the shard, everything else ends the stage.
+// reading quarantine the shard, everything else ends the stage. When the store
+// fails, so would the other shards.
 func (s *stage) shardFailed(ctx context.Context, in *stageInput, err error) error {
 	var broken shardError
-	if err == nil || ctx.Err() != nil || !errors.As(err, &broken) {
+	if err == nil || ctx.Err() != nil || !errors.As(err, &broken) || storeFailed(err) {
 		return err
 	}
 	s.app.log.Error("shard failed, going on with the others", "shard", in.Shard, "cause", broken.error)

@@ -24,7 +24,7 @@ func (l *heldLock) lost() bool { return l.held.Err() != nil && l.parent.Err() ==
 // newStage locks the output folder and digests the inputs. The stage works
 // under the context that it returns, which ends when the lock is lost.
 func newStage(ctx context.Context, a *app, name, folder string, inputs []shards.Input) (*stage, context.Context, error) {
-	store, err := a.stores.Folder(folder)
+	store, err := a.stores.Folder(ctx, folder)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,12 +19,21 @@ import (
 // newRoot and handed to every command.
 type stores struct {
 	remote map[string]remoteStore // by scheme
+	s3     *s3Places
 }
+
+func newStores() *stores {
+	s := &s3Places{}
+	return &stores{remote: map[string]remoteStore{"s3": {s.locate, s.folder}}, s3: s}
+}
+
+// close ends connections.
+func (s *stores) close() { s.s3.close() }
 
 // remoteStore is how places of one scheme are opened.
 type remoteStore struct {
 	locate shards.Locate
-	folder func(uri string) (shards.Folder, error) // nil where nothing can be written
+	folder func(ctx context.Context, uri string) (shards.Folder, error) // nil where nothing can be written
 }
 
 // localPath returns the path of a place on this machine's disk: one without a
@@ -49,7 +58,7 @@ func (s *stores) Locate(ctx context.Context, place string) (shards.Store, string
 }
 
 // Folder opens an output folder, which need not exist.
-func (s *stores) Folder(place string) (shards.Folder, error) {
+func (s *stores) Folder(ctx context.Context, place string) (shards.Folder, error) {
 	if name, ok := localPath(place); ok {
 		if name == "" {
 			return nil, usagef("the path of a folder is empty")
@@ -63,10 +72,13 @@ func (s *stores) Folder(place string) (shards.Folder, error) {
 	if remote.folder == nil {
 		return nil, usagef("open folder %s: this kind of place can only be read", place)
 	}
-	return remote.folder(place)
+	return remote.folder(ctx, place)
 }
 
 func (s *stores) scheme(place string) (remoteStore, error) {
+	if err := shards.CheckPlace(place); err != nil {
+		return remoteStore{}, usageError{err}
+	}
 	scheme, _, _ := strings.Cut(place, "://")
 	if scheme == "file" {
 		return remoteStore{}, usagef("%s: a file URI has three slashes and an absolute path, such as file:///data/pool", place)
@@ -85,10 +97,15 @@ func (s *stores) isFolder(ctx context.Context, place string) (bool, error) {
 	return err == nil && name == "", err
 }
 
-// joinPlace returns the place of a name below a folder.
+// joinPlace returns the place of a name below a folder. The folder of a URI is
+// not cleaned: a store refuses one with .. elements, which might else end
+// anywhere.
 func joinPlace(folder, name string) string {
 	if scheme, rest, ok := strings.Cut(folder, "://"); ok {
-		return scheme + "://" + path.Join(rest, name)
+		if name = path.Clean(name); name == "." {
+			return folder
+		}
+		return scheme + "://" + strings.TrimRight(rest, "/") + "/" + name
 	}
 	return filepath.Join(folder, filepath.FromSlash(name))
 }

@@ -26,7 +26,7 @@ const reportName = "report.html"
 
 // hasReport reports whether the page of an earlier run is there.
 func (r *pipelineRun) hasReport(ctx context.Context) (bool, error) {
-	store, err := r.app.stores.Folder(r.config.Output)
+	store, err := r.app.stores.Folder(ctx, r.config.Output)
 	if err != nil {
 		return false, err
 	}
@@ -122,7 +122,7 @@ func (r *pipelineRun) writeReport(ctx context.Context) error {
 		}
 		doc.Training = append(doc.Training, report.Curve{Name: model.role, Steps: curve})
 	}
-	store, err := r.app.stores.Folder(r.config.Output)
+	store, err := r.app.stores.Folder(ctx, r.config.Output)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func sortedReasons[R ~string](dropped map[R]int64) []report.ReasonCount {
 // belongs to the step it was measured after. A model that came without a log
 // has no curve.
 func readTrainingLog(ctx context.Context, a *app, model string) ([]report.Point, error) {
-	store, err := a.stores.Folder(model)
+	store, err := a.stores.Folder(ctx, model)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (a *app) verifyFolder(ctx context.Context, folder string) ([]verifyReport, 
 	manifests := map[string]*shards.Manifest{}
 	for _, name := range stageFolders {
 		at := joinPlace(folder, name)
-		store, err := a.stores.Folder(at)
+		store, err := a.stores.Folder(ctx, at)
 		if err != nil {
 			return nil, err
 		}

@@ -165,7 +165,7 @@ func openSelection(ctx context.Context, a *app, folder string) (*selection, erro
 
 // readSelection opens a selection of rows or of sequences.
 func readSelection(ctx context.Context, a *app, folder string) (*selection, error) {
-	store, err := a.stores.Folder(folder)
+	store, err := a.stores.Folder(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
