@@ -4,10 +4,10 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo test check race fuzz golden bench clean
+.PHONY: help build plugin demo test check race fuzz golden bench bench-shards clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
@@ -37,6 +37,9 @@ golden: ## make the golden files again (needs python3 and PyPI; see scripts/gold
 
 bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 	@bench/run.sh
+
+bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
+	@bench/shards.sh
 
 clean: ## remove bin, out and the virtual environments
 	rm -rf bin out .cache

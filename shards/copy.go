@@ -22,6 +22,12 @@ type CopyOptions struct {
 	// few requests, small enough that a compressed row group, which is held in
 	// memory until it is complete, stays near 40 MB.
 	MaxRowGroupBytes int64
+	// SpliceBytes decides whether row groups of a Parquet file that are kept
+	// whole are copied as bytes, with the compression they have, instead of
+	// being decoded and written anew: they are, where the row groups of the
+	// input have this size or more on average, uncompressed. 0 means 8 MB;
+	// negative means never.
+	SpliceBytes int64
 	// KeyValues are added to the file's key-value metadata, in this order; the
 	// input's entry of the same name gives way.
 	KeyValues []KeyValue
@@ -57,6 +63,14 @@ func (o CopyOptions) rowGroupBytes() int64 {
 		return o.MaxRowGroupBytes
 	}
 	return defaultRowGroupBytes
+}
+
+// spliceBytes is negative where nothing is to be spliced.
+func (o CopyOptions) spliceBytes() int64 {
+	if o.SpliceBytes == 0 {
+		return defaultSpliceBytes
+	}
+	return o.SpliceBytes
 }
 
 // CopyCounts accounts for every row of a shard.

@@ -10,8 +10,22 @@ import (
 
 // parquetFooter is the footer of a Parquet file, with the bytes of its schema.
 type parquetFooter struct {
-	meta   format.FileMetaData
-	schema fileSchema
+	meta    format.FileMetaData
+	schema  fileSchema
+	columns int    // leaf columns
+	raw     []byte // the encoded footer
+	start   int64  // its offset in the file
+}
+
+// decode decodes what v has of the footer.
+func (f *parquetFooter) decode(v any) error {
+	err := guard(func() error {
+		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReaderFromBytes(f.raw)).Decode(v)
+	})
+	if err != nil {
+		return fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
+	}
+	return nil
 }
 
 // readFooter reads the footer of a file that passed checkFooter, and checks
@@ -25,7 +39,7 @@ func readFooter(obj Object) (*parquetFooter, error) {
 	if _, err := obj.ReadAt(b, obj.Size()-8-int64(len(b))); err != nil {
 		return nil, fmt.Errorf("read Parquet footer: %w", err)
 	}
-	f := new(parquetFooter)
+	f := &parquetFooter{raw: b, start: obj.Size() - 8 - int64(len(b))}
 	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReaderFromBytes(b)).Decode(&f.meta); err != nil {
 		return nil, fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
 	}
@@ -47,6 +61,7 @@ func (f *parquetFooter) checkColumns() error {
 	if err != nil {
 		return err
 	}
+	f.columns = len(leaves)
 	for g := range f.meta.RowGroups {
 		columns := f.meta.RowGroups[g].Columns
 		if len(columns) != len(leaves) {
@@ -134,6 +149,11 @@ func encodeFooter(meta *format.FileMetaData, s fileSchema) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode Parquet footer: %w", err)
 	}
+	return replaceSchema(b, s)
+}
+
+// replaceSchema puts the elements of s in the place of those of an encoded footer.
+func replaceSchema(b []byte, s fileSchema) ([]byte, error) {
 	_, start, end, err := schemaBytes(b)
 	if err != nil {
 		return nil, err
