@@ -95,6 +95,7 @@ func (r *arrowReader) records(ctx context.Context, mem memory.Allocator, from, t
 				return
 			}
 			messages.blocks = append(append(messages.blocks, r.blocks.dictionaries...), r.blocks.batches[from:to]...)
+			messages.schema = r.blocks.schema
 		}
 		var decoder *ipc.Reader
 		err := guard(func() (err error) {

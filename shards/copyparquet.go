@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,7 +35,7 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	splice, err := newSplicer(in.obj, footer, out, target.opt)
+	splice, err := spliceStored(in.obj, footer, out, target.opt)
 	if err != nil {
 		return err
 	}
@@ -52,6 +53,23 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 		return err
 	}
 	return guard(out.finish)
+}
+
+// spliceStored makes the splicer of a file: it copies what is stored, also where
+// pages are unpacked to be read.
+func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
+	unpacked, ok := obj.(*unpackedObject)
+	if !ok {
+		return newSplicer(obj, footer, out, opt)
+	}
+	stored, err := readFooter(unpacked.Object)
+	if errors.Is(err, ErrUnsupported) {
+		return &splicer{}, nil // a codec that is not written
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSplicer(unpacked.Object, stored, out, opt)
 }
 
 // copy splices the row group if all of it is kept, or copies the rows that are.
@@ -242,7 +260,11 @@ func (c *groupCopy) open() error {
 		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
 		}
-		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: chunk.Pages()})
+		pages, err := pagesOf(c.obj, chunk, &c.meta.Columns[i].MetaData)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
+		}
+		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: pages})
 	}
 	return nil
 }

@@ -71,14 +71,14 @@ func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 		return 0, err
 	}
 	for group, rows := range r.rows {
-		for column, chunk := range r.file.RowGroups()[group].ColumnChunks() {
+		for column := range r.file.RowGroups()[group].ColumnChunks() {
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
 			var found int64
 			err := guard(func() (err error) {
 				if err = r.checkChunk(group, column); err == nil {
-					found, err = countPages(chunk)
+					found, err = r.countPages(group, column)
 				}
 				return err
 			})
@@ -104,8 +104,11 @@ func (r *parquetReader) checkChunk(group, column int) error {
 }
 
 // countPages decodes the pages of a column chunk and adds up their rows.
-func countPages(chunk parquet.ColumnChunk) (rows int64, err error) {
-	pages := chunk.Pages()
+func (r *parquetReader) countPages(group, column int) (rows int64, err error) {
+	pages, err := pagesOf(r.obj, r.file.RowGroups()[group].ColumnChunks()[column], &r.file.Metadata().RowGroups[group].Columns[column].MetaData)
+	if err != nil {
+		return 0, err
+	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.ReadPage()

@@ -31,6 +31,15 @@ func (f *parquetFooter) decode(v any) error {
 // readFooter reads the footer of a file that passed checkFooter, and checks
 // the schema and what every column chunk says against it.
 func readFooter(obj Object) (*parquetFooter, error) {
+	f, err := decodeFooter(obj)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.checkColumns()
+}
+
+// decodeFooter reads the footer of a file that passed checkFooter.
+func decodeFooter(obj Object) (*parquetFooter, error) {
 	var tail [8]byte
 	if _, err := obj.ReadAt(tail[:], obj.Size()-8); err != nil {
 		return nil, fmt.Errorf("read Parquet footer length: %w", err)
@@ -51,7 +60,7 @@ func readFooter(obj Object) (*parquetFooter, error) {
 		return nil, fmt.Errorf("%w: %d schema elements, decoded %d", ErrCorrupt, len(raw), len(f.meta.Schema))
 	}
 	f.schema = fileSchema{elements: f.meta.Schema, raw: raw}
-	return f, f.checkColumns()
+	return f, nil
 }
 
 // checkColumns checks the columns of all row groups: that they are those of

@@ -32,11 +32,20 @@ func newKillDrill(t *testing.T) *killDrill {
 	d := &killDrill{pool: newWrittenPool(t, 24<<20), server: s3server.Start(t)}
 	d.server.Setenv(t)
 	d.bucket = d.server.Bucket(t)
-	start := time.Now()
-	if message, err := d.write("whole").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, message)
+	for i := range 3 { // the first is the slowest
+		start := time.Now()
+		if message, err := d.write("whole").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, message)
+		}
+		if took := time.Since(start); i == 0 || took < d.whole {
+			d.whole = took
+		}
+		if i < 2 {
+			if err := os.RemoveAll(d.path("whole")); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	d.whole = time.Since(start)
 	d.want, d.files = treeDigests(t, d.path("whole")), allFiles(t, d.path("whole"))
 	if len(d.want) < 9 {
 		t.Fatalf("only %d objects to compare: %v", len(d.want), d.files)
