@@ -171,7 +171,7 @@ func (s *splicer) column(c *chunkSplice, stats chunkStatistics, out *outGroup) e
 }
 
 // add appends a column chunk.
-func (g *outGroup) add(chunk format.ColumnChunk, index outColumn, stats chunkStatistics) {
+func (g *outGroup) add(chunk format.ColumnChunk, index chunkIndex, stats chunkStatistics) {
 	g.meta.Columns = append(g.meta.Columns, chunk)
 	g.meta.TotalByteSize += chunk.MetaData.TotalUncompressedSize
 	g.meta.TotalCompressedSize += chunk.MetaData.TotalCompressedSize

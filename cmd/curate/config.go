@@ -64,6 +64,7 @@ type selectConfig struct {
 type writeConfig struct {
 	ScoreColumn string `yaml:"score_column"`
 	Workers     int    `yaml:"workers"` // shards written at a time
+	Format      string `yaml:"format"`  // parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -76,7 +77,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
+		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1, Format: string(shards.OutParquet)},
 		Report:         true,
 	}
 }
@@ -211,6 +212,9 @@ func (c config) validate() error {
 	}
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
+	}
+	if err := shards.OutputFormat(c.Write.Format).Validate(); err != nil {
+		fault("write: %w", err)
 	}
 	return errors.Join(faults...)
 }

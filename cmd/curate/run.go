@@ -89,7 +89,7 @@ func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error)
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -227,7 +227,7 @@ func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err err
 		return stageResult{nothing: true}, nil
 	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
-		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
+		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers, Format: r.config.Write.Format,
 	})
 	return r.kept, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,12 +17,14 @@ import (
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
-	Workers           int // shards at a time; the bytes do not depend on it
+	Workers           int    // shards at a time; the bytes do not depend on it
+	Format            string // shards.OutputFormat
 }
 
-const writeHelp = `Read the inputs again and write the rows that the selection keeps, as Parquet: every column, nested
-type and key-value metadata as in the input, rows in their order, file names as the inputs'. One
-column is added: the score. The inputs must be the ones that were scored, byte for byte.`
+const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
+and key-value metadata as in the input, rows in their order, file names as the inputs'. One column is
+added: the score. JSON lines that stay JSON lines keep their bytes. What --format cannot hold is an
+error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.`
 
 func newWriteCommand(a *app) *cobra.Command {
 	var opt writeOptions
@@ -33,9 +34,13 @@ func newWriteCommand(a *app) *cobra.Command {
 		Short: "write the kept rows, unchanged",
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
-  curate write --selection out/selection --output out/data --no-score-column pool/`,
+  curate write --selection out/selection --output out/data --no-score-column pool/
+  curate write --selection out/selection --output out/data --format jsonl.zst pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
+				return err
+			}
+			if err := checkFormat(opt.Format); err != nil {
 				return err
 			}
 			if noScore {
@@ -53,6 +58,7 @@ func newWriteCommand(a *app) *cobra.Command {
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
 	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
+	addFormatFlag(flags, &opt.Format)
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
@@ -63,7 +69,7 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
-	names, err := outputNames(inputs)
+	names, err := outputNames(inputs, opt.Format)
 	if err != nil {
 		return stageResult{}, err
 	}
@@ -77,6 +83,7 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	}
 	s.models, s.tokenizer = selection.manifest.Models, selection.manifest.Tokenizer
 	s.options = map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}
+	formatOption(s.options, opt.Format)
 	if result, done, err := s.done(ctx, selection.manifest.Backend); done || err != nil {
 		return result, err
 	}
@@ -112,7 +119,7 @@ func writeShard(ctx context.Context, s *stage, in *stageInput, name string, sele
 		}
 		defer object.Close()
 		var others blame
-		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn})
+		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn, Format: shards.OutputFormat(opt.Format)})
 		if err != nil {
 			return false, others.judge(fmt.Errorf("write kept rows of %s: %w", in.Shard, err))
 		}
@@ -215,12 +222,12 @@ func (s *selection) check(inputs []stageInput) error {
 }
 
 // outputNames gives each input its output file: the same relative path, with
-// the extension of Parquet.
-func outputNames(inputs []shards.Input) ([]string, error) {
+// the extension of the format.
+func outputNames(inputs []shards.Input, format string) ([]string, error) {
 	names := make([]string, len(inputs))
 	taken := map[string]string{}
 	for i, in := range inputs {
-		names[i] = outputName(in.Shard)
+		names[i] = shards.OutputFormat(format).Name(in.Shard)
 		if other, ok := taken[names[i]]; ok {
 			return nil, usagef("%s and %s would both be written to %s: write them to two folders", other, in.Shard, names[i])
 		}
@@ -229,12 +236,4 @@ func outputNames(inputs []shards.Input) ([]string, error) {
 	return names, nil
 }
 
-func outputName(shard string) string {
-	if strings.HasSuffix(shard, ".parquet") {
-		return shard
-	}
-	for _, suffix := range []string{".gz", ".zst", ".zstd", ".jsonl", ".json", ".ndjson", ".arrows", ".arrow", ".ipc", ".feather", ".pq"} {
-		shard = strings.TrimSuffix(shard, suffix)
-	}
-	return shard + ".parquet"
-}
+func outputName(shard string) string { return shards.OutParquet.Name(shard) }
