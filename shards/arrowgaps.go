@@ -13,33 +13,13 @@ const arrowAlignment = 64
 
 // checkGaps makes sure that a file's footer names every message once: rows of
 // a batch that it leaves out would be lost without a word, those of one that it
-// names twice would come twice. limit is where messages end.
-func (b arrowBlocks) checkGaps(obj Object, limit int64) error {
-	schema := arrowMessages{in: io.NewSectionReader(obj, arrowStart, limit-arrowStart)}
-	if _, err := schema.metadata(); err != nil {
-		if err == io.EOF {
-			err = fmt.Errorf("%w: no schema", ErrCorrupt)
-		}
-		return err
-	}
-	at, err := schema.in.Seek(0, io.SeekCurrent)
+// names twice would come twice. limit is where messages end, footer the length
+// of what comes then.
+func (b arrowBlocks) checkGaps(obj Object, limit, footer int64) error {
+	at, err := b.afterSchema(obj, limit, footer)
 	if err != nil {
 		return err
 	}
-	return b.checkGapsFrom(obj, arrowStart+at, limit)
-}
-
-// first is where the first message that the footer names begins, limit if there
-// is none.
-func (b arrowBlocks) first(limit int64) int64 {
-	for _, block := range slices.Concat(b.dictionaries, b.batches) {
-		limit = min(limit, block.offset)
-	}
-	return limit
-}
-
-// checkGapsFrom is checkGaps for the messages from an offset on.
-func (b arrowBlocks) checkGapsFrom(obj Object, at, limit int64) error {
 	all := slices.SortedFunc(slices.Values(slices.Concat(b.dictionaries, b.batches)), func(x, y arrowBlock) int { return cmp.Compare(x.offset, y.offset) })
 	for _, block := range append(all, arrowBlock{offset: limit}) {
 		if block.offset < at {
@@ -51,6 +31,28 @@ func (b arrowBlocks) checkGapsFrom(obj Object, at, limit int64) error {
 		at = block.offset + block.meta + block.body
 	}
 	return nil
+}
+
+// afterSchema is the offset behind the schema message. Where that has no length
+// before it, it ends at the first message, and is no longer than the footer,
+// which has the schema as well.
+func (b arrowBlocks) afterSchema(obj Object, limit, footer int64) (int64, error) {
+	if b.schema != nil {
+		first := limit
+		for _, block := range slices.Concat(b.dictionaries, b.batches) {
+			first = min(first, block.offset)
+		}
+		if first-arrowStart > footer+arrowAlignment {
+			return 0, fmt.Errorf("%w: %d bytes before the first message that the footer names", ErrCorrupt, first-arrowStart)
+		}
+		return first, nil
+	}
+	schema := arrowMessages{in: io.NewSectionReader(obj, arrowStart, limit-arrowStart)}
+	if _, err := schema.metadata(); err != nil {
+		return 0, err
+	}
+	at, err := schema.in.Seek(0, io.SeekCurrent)
+	return arrowStart + at, err
 }
 
 // checkGap checks that no message begins between two messages. Zeros that align

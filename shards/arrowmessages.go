@@ -73,14 +73,13 @@ func readArrowFooter(obj Object) (arrowBlocks, error) {
 			*list.to = append(*list.to, block)
 		}
 	}
-	if startsWithSchema(obj, limit) {
-		return blocks, blocks.checkGaps(obj, limit)
-	}
 	var err error
-	if blocks.schema, err = footerSchema(footer); err != nil {
-		return blocks, err
+	if !startsWithSchema(obj, limit) {
+		if blocks.schema, err = footerSchema(footer); err != nil {
+			return blocks, err
+		}
 	}
-	return blocks, blocks.checkGapsFrom(obj, blocks.first(limit), limit)
+	return blocks, blocks.checkGaps(obj, limit, length)
 }
 
 // startsWithSchema tells whether a file's first message, which ends before limit,

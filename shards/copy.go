@@ -87,6 +87,9 @@ type CopyCounts struct {
 	Dropped map[pipeline.Reason]int64
 }
 
+// ErrDecisions says that decisions do not fit the shard that they are for.
+var ErrDecisions = errors.New("decisions do not fit the shard")
+
 // rowDecisions hands out the decisions of one shard in runs of any length. It
 // checks that they cover its rows from 0 on, in order, each once.
 type rowDecisions struct {
@@ -116,7 +119,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 			return nil, nil, err
 		}
 		if !ok {
-			return nil, nil, fmt.Errorf("decisions end before row %d", d.count.RowsIn)
+			return nil, nil, fmt.Errorf("%w: they end before row %d", ErrDecisions, d.count.RowsIn)
 		}
 		if err := d.one(); err != nil {
 			return nil, nil, err
@@ -129,7 +132,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 func (d *rowDecisions) end() error {
 	ok, err := d.fill()
 	if err == nil && ok {
-		err = fmt.Errorf("a decision for row %d, but the shard has only %d rows", d.batch.Row[d.at], d.count.RowsIn)
+		err = fmt.Errorf("%w: one for row %d, but the shard has only %d rows", ErrDecisions, d.batch.Row[d.at], d.count.RowsIn)
 	}
 	return err
 }
@@ -146,7 +149,7 @@ func (d *rowDecisions) fill() (bool, error) {
 		}
 		n := len(batch.Row)
 		if len(batch.Seq) != n || len(batch.Keep) != n || len(batch.Reason) != n || len(batch.Score) != n {
-			return false, fmt.Errorf("decisions with columns of different lengths")
+			return false, fmt.Errorf("%w: columns of different lengths", ErrDecisions)
 		}
 		d.batch, d.at = batch, 0
 	}
@@ -157,11 +160,11 @@ func (d *rowDecisions) fill() (bool, error) {
 func (d *rowDecisions) one() error {
 	b, i := d.batch, d.at
 	if b.Shard != d.shard || b.Row[i] != d.count.RowsIn || b.Seq[i] != 0 {
-		return fmt.Errorf("want the decision for row %d of %s, got that for row %d of %s, seq %d",
+		return fmt.Errorf("%w: want that for row %d of %s, got that for row %d of %s, seq %d", ErrDecisions,
 			d.count.RowsIn, d.shard, b.Row[i], b.Shard, b.Seq[i])
 	}
 	if b.Keep[i] != (b.Reason[i] == "") {
-		return fmt.Errorf("row %d: keep is %t, but the reason is %q", b.Row[i], b.Keep[i], b.Reason[i])
+		return fmt.Errorf("%w: row %d: keep is %t, but the reason is %q", ErrDecisions, b.Row[i], b.Keep[i], b.Reason[i])
 	}
 	d.at++
 	d.count.RowsIn++
@@ -201,14 +204,14 @@ func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decis
 	}
 	rows, stop := newRowDecisions(s.in.Shard, decisions)
 	defer stop()
-	if err := s.copyRows(ctx, copyTarget{rows, w, opt}); err != nil {
+	if err := s.copyKept(ctx, copyTarget{rows, w, opt}); err != nil {
 		return rows.count, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
 	}
 	return rows.count, nil
 }
 
-// copyRows picks the way from the input's format to the output's.
-func (s *Shard) copyRows(ctx context.Context, target copyTarget) error {
+// copyKept picks the way from the input's format to the output's.
+func (s *Shard) copyKept(ctx context.Context, target copyTarget) error {
 	format := s.outputOf(target.opt.Format)
 	if format.lines() && len(target.opt.KeyValues) > 0 {
 		return fmt.Errorf("%w: JSONL has no place for key-value metadata", ErrUnsupported)
@@ -232,8 +235,7 @@ func (s *Shard) copyRows(ctx context.Context, target copyTarget) error {
 			return copyArrow(ctx, reader, s.Memory, target)
 		}
 		return copyArrowRows(ctx, reader, s.Memory, format, target)
-	}
-	if reader, ok := s.reader.(*sandboxReader); ok {
+	case *sandboxReader:
 		return reader.copy(ctx, target)
 	}
 	return fmt.Errorf("%w: cannot copy rows of format %q as %s", ErrUnsupported, s.in.Format, format)

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,7 +35,7 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	splice, err := newSplicer(in.obj, footer, out, target.opt)
+	splice, err := spliceStored(in.obj, footer, out, target.opt)
 	if err != nil {
 		return err
 	}
@@ -52,6 +53,23 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 		return err
 	}
 	return guard(out.finish)
+}
+
+// spliceStored makes the splicer of a file: it copies what is stored, also where
+// pages are unpacked to be read.
+func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
+	unpacked, ok := obj.(*unpackedObject)
+	if !ok {
+		return newSplicer(obj, footer, out, opt)
+	}
+	stored, err := readFooter(unpacked.Object)
+	if errors.Is(err, ErrUnsupported) {
+		return &splicer{}, nil // a codec that is not written
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSplicer(unpacked.Object, stored, out, opt)
 }
 
 // copy splices the row group if all of it is kept, or copies the rows that are.
@@ -111,7 +129,14 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	encodings := make([]encoding.Encoding, len(inputs), len(inputs)+1)
 	for i := range inputs {
 		encodings[i] = outputEncoding(footer.meta.RowGroups, i)
-		if encodings[i] == &parquet.RLEDictionary && !repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData) {
+		if encodings[i] != &parquet.RLEDictionary {
+			continue
+		}
+		many, err := repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: header of page 0: %w", inputs[i].name(), err)
+		}
+		if !many {
 			encodings[i] = nil
 		}
 	}

@@ -42,19 +42,7 @@ type splicer struct {
 //   - its row groups are as large as ours, more or less;
 //   - it has a flat column, whose values tell how many rows there are;
 //   - its compression is one that we can also write.
-//
-// Bytes are copied as they are stored, also those that are unpacked to be read.
 func newSplicer(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
-	if unpacked, ok := obj.(*unpackedObject); ok {
-		stored, err := readFooter(unpacked.Object)
-		if errors.Is(err, ErrUnsupported) { // its compression
-			return &splicer{}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		obj, footer = unpacked.Object, stored
-	}
 	s := &splicer{obj: obj, footer: footer, out: out, leaves: out.leaves[:footer.columns], least: opt.spliceBytes(), dataTo: footer.start}
 	if s.least < 0 {
 		return s, nil
@@ -183,7 +171,7 @@ func (s *splicer) column(c *chunkSplice, stats chunkStatistics, out *outGroup) e
 }
 
 // add appends a column chunk.
-func (g *outGroup) add(chunk format.ColumnChunk, index pageIndexes, stats chunkStatistics) {
+func (g *outGroup) add(chunk format.ColumnChunk, index chunkIndex, stats chunkStatistics) {
 	g.meta.Columns = append(g.meta.Columns, chunk)
 	g.meta.TotalByteSize += chunk.MetaData.TotalUncompressedSize
 	g.meta.TotalCompressedSize += chunk.MetaData.TotalCompressedSize

@@ -57,7 +57,31 @@ func checkFooter(obj Object) error {
 	if err := thrift.NewDecoder(protocol.NewReaderFromBytes(footer)).Decode(&meta); err != nil {
 		return fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
 	}
-	return checkMetadata(&meta, size-8-length)
+	if err := checkMetadata(&meta, size-8-length); err != nil {
+		return err
+	}
+	return checkEmptyGroups(obj, &meta)
+}
+
+// checkEmptyGroups makes sure that row groups without rows, which nobody reads,
+// have none in their pages.
+func checkEmptyGroups(obj Object, meta *format.FileMetaData) error {
+	for g := range meta.RowGroups {
+		group := &meta.RowGroups[g]
+		if group.NumRows > 0 {
+			continue
+		}
+		for c := range group.Columns {
+			chunk := &group.Columns[c].MetaData
+			if chunk.NumValues != 0 {
+				return fmt.Errorf("%w: row group %d of no rows: column %d has %d values", ErrCorrupt, g, c, chunk.NumValues)
+			}
+			if err := checkPageHeaders(obj, chunk); err != nil {
+				return fmt.Errorf("row group %d of no rows: column %d: %w", g, c, err)
+			}
+		}
+	}
+	return nil
 }
 
 // checkMetadata checks what a footer says against the end of the data.

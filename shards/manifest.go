@@ -126,9 +126,17 @@ func (m *Manifest) Check() error {
 	if err := m.Counts.Check(); err != nil {
 		return err
 	}
+	for _, in := range m.Inputs {
+		if !isName(in.Shard) {
+			return fmt.Errorf("shard %q is not a name inside a folder", in.Shard)
+		}
+	}
 	var sum Counts
 	for _, u := range m.Units {
-		if u.File != "" && (!fs.ValidPath(u.File) || u.File == ".") {
+		if u.Shard != "" && !isName(u.Shard) {
+			return fmt.Errorf("shard %q of unit %s is not a name inside a folder", u.Shard, u.File)
+		}
+		if u.File != "" && !isName(u.File) {
 			return fmt.Errorf("unit file %q is not a name inside the folder", u.File)
 		}
 		if err := u.Counts.Check(); err != nil {
@@ -145,6 +153,9 @@ func (m *Manifest) Check() error {
 	}
 	return nil
 }
+
+// isName tells whether a name stays inside the folder that it is used in.
+func isName(name string) bool { return fs.ValidPath(name) && name != "." }
 
 func nonZero(counts map[pipeline.Reason]int64) map[pipeline.Reason]int64 {
 	out := maps.Clone(counts)

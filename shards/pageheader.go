@@ -11,38 +11,53 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Sizes of page headers in bytes. Most have less than a hundred; statistics of
-// long values make some longer.
-const (
-	usualPageHeader = 4 << 10
-	maxPageHeader   = 64 << 20
-)
+// usualPageHeader is more bytes than most page headers have; statistics of long
+// values make some longer.
+const usualPageHeader = 4 << 10
 
 // checkPageHeaders walks the page headers of a column chunk: sizes must fit the
 // chunk and be possible, and the values must be as many as the footer says.
 func checkPageHeaders(obj Object, meta *format.ColumnMetaData) error {
-	pages := pageHeaders{section: io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize)}
 	values := int64(0)
+	err := eachHeader(obj, meta, func(_, _ int64, header *format.PageHeader) error {
+		n, err := checkPage(header, meta.Codec)
+		values += n
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if values != meta.NumValues {
+		return fmt.Errorf("%w: its pages hold %d values, the footer says %d", ErrCorrupt, values, meta.NumValues)
+	}
+	return nil
+}
+
+// eachHeader calls f for every page header of a chunk that passed its checks,
+// with the offsets of the header and of the body behind it, until it returns an
+// error.
+func eachHeader(obj Object, meta *format.ColumnMetaData, f func(at, body int64, header *format.PageHeader) error) error {
+	start := chunkStart(meta)
+	pages := pageHeaders{section: io.NewSectionReader(obj, start, meta.TotalCompressedSize)}
 	for page := 0; pages.at < pages.section.Size(); page++ {
+		at := start + pages.at
 		header, err := pages.next()
 		if err != nil {
 			return fmt.Errorf("header of page %d: %w", page, err)
 		}
-		n, err := checkPage(header, meta.Codec)
+		if _, err = checkPage(header, meta.Codec); err == nil && int64(header.CompressedPageSize) > pages.section.Size()-pages.at {
+			err = fmt.Errorf("%w: its %d bytes pass the end of the chunk", ErrCorrupt, header.CompressedPageSize)
+		}
+		if err == nil {
+			err = pages.checkBody(header, meta.Codec)
+		}
+		if err == nil {
+			err = f(at, start+pages.at, header)
+		}
 		if err != nil {
 			return fmt.Errorf("page %d: %w", page, err)
 		}
-		values += n
-		if err := pages.checkBody(header, meta.Codec); err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
 		pages.at += int64(header.CompressedPageSize)
-		if pages.at > pages.section.Size() {
-			return fmt.Errorf("page %d: %w: its %d bytes pass the end of the chunk", page, ErrCorrupt, header.CompressedPageSize)
-		}
-	}
-	if values != meta.NumValues {
-		return fmt.Errorf("%w: its pages hold %d values, the footer says %d", ErrCorrupt, values, meta.NumValues)
 	}
 	return nil
 }
@@ -65,7 +80,7 @@ func (p *pageHeaders) next() (*format.PageHeader, error) {
 		}
 		walk := thriftWalk{b}
 		err = walk.structure(0)
-		if errors.Is(err, errCutShort) && window < maxPageHeader && int64(len(b)) < p.section.Size()-p.at {
+		if errors.Is(err, errCutShort) && window < maxHeader && int64(len(b)) < p.section.Size()-p.at {
 			continue
 		}
 		if err != nil {

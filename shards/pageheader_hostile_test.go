@@ -65,7 +65,7 @@ func TestBodyThatClaimsMore(t *testing.T) {
 		file, meta := chunkOf(t, texts, c.codec, parquet.DataPageVersion(1), parquet.DataPageStatistics(false))
 		at := bytes.Index(file, c.good)
 		if c.good == nil {
-			pages := pageHeaders{section: io.NewSectionReader(bytesObject(file), chunkStart(meta), meta.TotalCompressedSize)}
+			pages := pageHeaders{section: sectionOf(file, meta)}
 			if _, err := pages.next(); err != nil {
 				t.Fatal(err)
 			}
@@ -76,4 +76,9 @@ func TestBodyThatClaimsMore(t *testing.T) {
 			t.Errorf("%v: got error %v", meta.Codec, err)
 		}
 	}
+}
+
+// sectionOf is the chunk in a file.
+func sectionOf(file []byte, meta *format.ColumnMetaData) *io.SectionReader {
+	return io.NewSectionReader(bytesObject(file), chunkStart(meta), meta.TotalCompressedSize)
 }

@@ -154,7 +154,7 @@ func (s *sandboxServer) copy(payload []byte) error {
 	rows, stop := newRowDecisions(s.shard.in.Shard, s.decisions())
 	defer stop()
 	out := bufio.NewWriterSize(outputPipe{s}, 1<<20)
-	if err := s.shard.copyRows(context.Background(), copyTarget{rows, out, opt}); err != nil {
+	if err := s.shard.copyKept(context.Background(), copyTarget{rows, out, opt}); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {

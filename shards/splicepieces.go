@@ -15,6 +15,9 @@ const (
 	pieceBytes = 4 << 20
 	// headerGuess is more than most page headers have.
 	headerGuess = 1 << 10
+	// maxHeader is the most a page header may have: bounds that are documents
+	// make long ones.
+	maxHeader = 64 << 20
 )
 
 // pieceReader reads an object in large pieces, mostly forward.
@@ -88,7 +91,7 @@ func (p *pieceReader) structure(at, end int64) ([]byte, error) {
 		switch {
 		case err == nil:
 			return b[:len(b)-len(walk.rest)], nil
-		case !errors.Is(err, errCutShort) || want == end-at || want > maxPageHeader:
+		case !errors.Is(err, errCutShort) || want == end-at || want > maxHeader:
 			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}

@@ -186,32 +186,6 @@ func (c *packedChunk) fill() (*packedPage, error) {
 	return page, nil
 }
 
-// eachHeader calls f for every page header of a chunk, with the offsets of the
-// header and of the body behind it, until it returns an error.
-func eachHeader(obj Object, meta *format.ColumnMetaData, f func(at, body int64, header *format.PageHeader) error) error {
-	end := chunkStart(meta) + meta.TotalCompressedSize
-	for at, page := chunkStart(meta), 0; at < end; page++ {
-		var header format.PageHeader
-		length, err := decodeHeader(io.NewSectionReader(obj, at, end-at), &header)
-		if err == nil {
-			_, err = checkPage(&header, meta.Codec)
-		}
-		body := at + length
-		if err == nil && int64(header.CompressedPageSize) > end-body {
-			err = fmt.Errorf("%w: its %d bytes pass the end of the chunk", ErrCorrupt, header.CompressedPageSize)
-		}
-		next := body + int64(header.CompressedPageSize)
-		if err == nil {
-			err = f(at, body, &header)
-		}
-		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		at = next
-	}
-	return nil
-}
-
 // lz4Ratio is more than what a byte of LZ4 can stand for.
 const lz4Ratio = 256
 
@@ -233,7 +207,7 @@ func (p *packedPage) setLevels(v2 *format.DataPageHeaderV2) error {
 // its length.
 func decodeHeader(section *io.SectionReader, header *format.PageHeader) (length int64, err error) {
 	for size := int64(headerBytes); ; size *= 8 {
-		b := make([]byte, min(size, section.Size(), maxPageHeader))
+		b := make([]byte, min(size, section.Size(), maxHeader))
 		if n, err := section.ReadAt(b, 0); n < len(b) {
 			return 0, fmt.Errorf("read page header: %w", noEOF(err))
 		}
@@ -247,7 +221,7 @@ func decodeHeader(section *io.SectionReader, header *format.PageHeader) (length 
 				return int64(len(b) - len(walk.rest)), nil
 			}
 		}
-		if int64(len(b)) == min(section.Size(), maxPageHeader) {
+		if int64(len(b)) == min(section.Size(), maxHeader) {
 			return 0, fmt.Errorf("%w: page header: %w", ErrCorrupt, err)
 		}
 	}

@@ -99,6 +99,9 @@ func loadConfig(path string, overrides []string) (config, error) {
 			return config{}, usagef("--set %s: %w", override, err)
 		}
 	}
+	if err := checkScalars(&tree); err != nil {
+		return config{}, usagef("config %s: %w", path, err)
+	}
 	merged, err := yaml.Marshal(&tree)
 	if err != nil {
 		return config{}, usagef("config %s: %w", path, err)
@@ -113,6 +116,21 @@ func loadConfig(path string, overrides []string) (config, error) {
 		return config{}, usagef("config %s:\n%w", path, err)
 	}
 	return c, nil
+}
+
+// checkScalars refuses credentials in a URI before any message can repeat them.
+func checkScalars(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		if err := shards.CheckPlace(node.Value); err != nil {
+			return fmt.Errorf("line %d: %w", node.Line, err)
+		}
+	}
+	for _, child := range node.Content {
+		if err := checkScalars(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setKey replaces or adds one value in a YAML tree.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -43,11 +44,18 @@ func (a *app) listInputs(ctx context.Context, args []string) ([]shards.Input, er
 		return nil, usagef("name at least one input: a file, a glob, a folder or @list.txt")
 	}
 	inputs, err := shards.ListInputs(ctx, a.stores.Locate, args)
-	if err != nil && storeFailed(err) {
+	if err != nil && (errors.Is(err, shards.ErrListing) || storeFailed(err)) {
 		return nil, err
 	}
 	if err != nil {
 		return nil, usageError{err}
+	}
+	box, err := a.sandbox()
+	if err != nil {
+		return nil, err
+	}
+	for i := range inputs {
+		inputs[i].Sandbox = box
 	}
 	return inputs, nil
 }

@@ -27,6 +27,7 @@ type app struct {
 	progress       *progress.Display
 	log            *slog.Logger
 	stores         *stores
+	sandboxed      sandboxFlags
 	begun          time.Time
 }
 
@@ -72,9 +73,11 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
 		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
+		newChildCommand(),
 	)
 	return root
 }

@@ -125,7 +125,7 @@ func (s *stage) totalRows(ctx context.Context) (int64, *openedShards) {
 				return nil
 			}
 			rows[i] = shard.NumRows()
-			if i < openShards {
+			if i < openShards && in.Sandbox == nil { // a sandboxed one is a process
 				opened.shards[i] = shard
 				return nil
 			}

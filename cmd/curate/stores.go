@@ -76,6 +76,9 @@ func (s *stores) Folder(ctx context.Context, place string) (shards.Folder, error
 }
 
 func (s *stores) scheme(place string) (remoteStore, error) {
+	if err := shards.CheckPlace(place); err != nil {
+		return remoteStore{}, usageError{err}
+	}
 	scheme, _, _ := strings.Cut(place, "://")
 	if scheme == "file" {
 		return remoteStore{}, usagef("%s: a file URI has three slashes and an absolute path, such as file:///data/pool", place)

@@ -123,9 +123,10 @@ func writeShard(ctx context.Context, s *stage, in *stageInput, name string, sele
 			return false, fmt.Errorf("open selection: %w", err)
 		}
 		defer object.Close()
-		counts, err := shards.CopyKept(ctx, shard, counted(shards.ReadSelection(ctx, object), task), out, shards.CopyOptions{ScoreColumn: opt.ScoreColumn, Format: shards.OutputFormat(opt.Format)})
+		var others blame
+		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn, Format: shards.OutputFormat(opt.Format)})
 		if err != nil {
-			return false, fmt.Errorf("write kept rows of %s: %w", in.Shard, err)
+			return false, others.judge(fmt.Errorf("write kept rows of %s: %w", in.Shard, err))
 		}
 		record.Rows = counts.Kept
 		record.Counts = shards.Counts{RowsIn: counts.RowsIn, Kept: counts.Kept, Dropped: counts.Dropped}
