@@ -107,16 +107,12 @@ func (s *Server) URL() string {
 func (s *Server) Env() []string { return s.env(s.URL()) }
 
 func (s *Server) env(endpoint string) []string {
-	env := []string{
+	return []string{
 		"AWS_ENDPOINT_URL_S3=" + endpoint, "AWS_ENDPOINT_URL=", "AWS_REGION=" + Region, "AWS_DEFAULT_REGION=",
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_SESSION_TOKEN=",
 		"AWS_PROFILE=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_REQUEST_CHECKSUM_CALCULATION=", "AWS_RESPONSE_CHECKSUM_VALIDATION=",
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_CA_BUNDLE=" + s.cert.certFile, "AWS_MAX_ATTEMPTS=", "AWS_RETRY_MODE=", "AWS_REQUEST_CHECKSUM_CALCULATION=", "AWS_RESPONSE_CHECKSUM_VALIDATION=",
 	}
-	if s.cert.certFile != "" {
-		env = append(env, "AWS_CA_BUNDLE="+s.cert.certFile)
-	}
-	return env
 }
 
 // Setenv sets the variables of Env for the rest of the test.

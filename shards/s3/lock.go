@@ -87,8 +87,9 @@ func (s *Store) Lock(ctx context.Context) (context.Context, func() error, error)
 // take writes the lock object, if none is there that counts.
 func (l *lock) take(ctx context.Context) error {
 	c := l.store.client
-	for range lockTries {
-		if c.conditions.absent() {
+	for try := range lockTries {
+		// Some versioned stores take a deleted lock for one that is there.
+		if c.conditions.absent() || try == missingTries {
 			return l.takeUnconditionally(ctx)
 		}
 		err := l.write(ctx, aws.String("*"), nil)
