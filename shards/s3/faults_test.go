@@ -196,6 +196,29 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestLostLockAnswer repeats the taking of a lock whose first answer was lost.
+func TestLostLockAnswer(t *testing.T) {
+	server := s3server.Start(t)
+	server.Setenv(t)
+	endpoint, lose := losing(t, server.URL())
+	s := store(t, client(t, s3.Options{Endpoint: endpoint}), "s3://"+server.Bucket(t))
+	s.LockLifetime = 2 * time.Second
+	lose.Store(true)
+	held, release, err := s.Lock(t.Context())
+	if err != nil || lose.Load() {
+		t.Fatalf("error %v, an answer was lost: %t", err, !lose.Load())
+	}
+	time.Sleep(s.LockLifetime / 2) // one renewal
+	lose.Store(true)
+	time.Sleep(s.LockLifetime / 2) // and one whose answer is lost
+	if held.Err() != nil || lose.Load() {
+		t.Errorf("held: %v, an answer was lost: %t", context.Cause(held), !lose.Load())
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplacedWhileRead overwrites an object that is open.
 func TestReplacedWhileRead(t *testing.T) {
 	s := serve(t)
