@@ -84,7 +84,7 @@ func (r *remote) requests() []Range {
 	return slices.Clone(r.got)
 }
 
-func expectBytes(t *testing.T, o *Ranged, off, length int64) {
+func (r *remote) expectBytes(t *testing.T, o *Ranged, off, length int64) {
 	t.Helper()
 	p := make([]byte, length)
 	n, err := o.ReadAt(p, off)
@@ -92,7 +92,7 @@ func expectBytes(t *testing.T, o *Ranged, off, length int64) {
 	if int64(n) != want || err != nil && (err != io.EOF || want == length) || err == nil && want < length {
 		t.Errorf("ReadAt(%d bytes, %d): %d, %v", length, off, n, err)
 	}
-	for at, all := 0, content(); at < n; {
+	for at, all := 0, r.all; at < n; {
 		m := min(n-at, period)
 		if !bytes.Equal(p[at:at+m], all[(off+int64(at))%period:][:m]) {
 			t.Fatalf("ReadAt(%d bytes, %d): wrong bytes from %d on", length, off, at)
@@ -123,7 +123,7 @@ func TestRangedParallel(t *testing.T) {
 					at = draw.Int64N(r.size)
 				}
 				length := draw.Int64N(1 << (8 + draw.IntN(13)))
-				expectBytes(t, o, at, length)
+				r.expectBytes(t, o, at, length)
 				at += length
 			}
 		})
@@ -136,7 +136,7 @@ func TestRangedBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &remote{size: 1 << 20, cut: func(int64) int64 { return 70_000 }}
 		o := r.open(t)
-		expectBytes(t, o, 0, 1<<20)
+		r.expectBytes(t, o, 0, 1<<20)
 		o = r.open(t)
 		before := len(r.requests())
 		r.mu.Lock()
@@ -167,7 +167,7 @@ func TestRangedPlan(t *testing.T) {
 			t.Errorf("requests %v, want %v", got, want)
 		}
 		for _, p := range want {
-			expectBytes(t, o, p.Offset, p.Length)
+			r.expectBytes(t, o, p.Offset, p.Length)
 		}
 		if n := len(r.requests()); n != len(want) {
 			t.Errorf("%d requests after all was there", n)
@@ -214,7 +214,7 @@ func TestRangedSequential(t *testing.T) {
 	r := &remote{size: 50 << 20}
 	o := r.open(t)
 	for off := int64(0); off < r.size; off += 4096 {
-		expectBytes(t, o, off, 4096)
+		r.expectBytes(t, o, off, 4096)
 	}
 	if n := len(r.requests()); n > 16 {
 		t.Errorf("%d requests: %v", n, r.requests())
@@ -223,7 +223,7 @@ func TestRangedSequential(t *testing.T) {
 	r.got = nil
 	o = r.open(t)
 	for i := range int64(10) {
-		expectBytes(t, o, i*5<<20, 100)
+		r.expectBytes(t, o, i*5<<20, 100)
 	}
 	total := int64(0)
 	for _, p := range r.requests() {
