@@ -361,3 +361,38 @@ func TestStoreFaultsAreNotTheShards(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryConfigRuns runs the YAML files that we ship on the small corpus, with
+// small models: those that name S3 in a bucket, the others on disk. (The nightly
+// one has its own test.)
+func TestEveryConfigRuns(t *testing.T) {
+	b := newCorpusBucket(t)
+	files, err := filepath.Glob("../../configs/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		c, err := loadConfig(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Prior.Model != "" {
+			continue
+		}
+		place := b.local
+		if strings.HasPrefix(c.Output, "s3://") {
+			place = "s3://" + b.name
+		}
+		args := []string{"run", file}
+		for _, set := range []string{
+			"inputs=[" + place + "/pool/**]", "output=" + place + "/" + filepath.Base(file), "backend=go", "sequence_length=16",
+			"tokenizer=" + place + "/tokenizer.json", "prior.preset=olmo-nano", "prior.tokens=128", "prior.batch_size=2",
+			"conditional.target=[" + place + "/target.jsonl]", "conditional.tokens=64", "conditional.batch_size=2",
+		} {
+			args = append(args, "--set", set)
+		}
+		if _, stderr := mustCurate(t, args...); !strings.Contains(stderr, "done: 2 shards, 10 rows in, ") {
+			t.Errorf("%s ends with:\n%s", file, stderr)
+		}
+	}
+}

@@ -33,6 +33,7 @@ func newWriteCommand(a *app) *cobra.Command {
 		Short: "write the kept rows, unchanged",
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
+  curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
   curate write --selection out/selection --output out/data --no-score-column pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
