@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo test check race fuzz golden bench clean
+.PHONY: help build plugin demo test test-minio check race fuzz golden bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ check: ## formatting, vet, staticcheck, without the tests
 
 race: ## the tests under the race detector
 	@CURATE_RACE=1 scripts/test.sh
+
+test-minio: ## build MinIO and run the tests of the S3 store on it too
+	@scripts/minio.sh
 
 fuzz: ## every fuzz target for 30 s each (FUZZTIME=30s)
 	@scripts/fuzz.sh
