@@ -396,3 +396,41 @@ func TestEveryConfigRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestS3Section: a config file may say where the store is; the environment has
+// the last word, and what is secret is refused.
+func TestS3Section(t *testing.T) {
+	b := newCorpusBucket(t)
+	read := func(section string) error {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "s3.yaml")
+		raw, err := os.ReadFile(b.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, file, string(raw)+"\n"+section)
+		code, stdout, stderr := curate(t, "run", file, "--dry-run")
+		if code == 0 && !strings.Contains(stdout, b.uri("pool/more.jsonl")) {
+			t.Errorf("the plan lacks an input:\n%s", stdout)
+		}
+		if code != 0 {
+			return fmt.Errorf("exit %d: %s", code, stderr)
+		}
+		return nil
+	}
+	if err := read("s3: {endpoint: \"http://127.0.0.1:1\", region: nowhere}"); err != nil {
+		t.Errorf("the environment has not the last word: %v", err)
+	}
+	for _, section := range []string{
+		"s3: {endpoint: \"https://user:secret@host\"}", "s3: {endpoint: host}", "s3: {access_key_id: x}", "s3: {checksums: sometimes}", "s3: {sse_kms_key_id: x}",
+	} {
+		if err := read(section); err == nil || !strings.HasPrefix(err.Error(), "exit 2") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", section, err)
+		}
+	}
+	t.Setenv("AWS_ENDPOINT_URL_S3", "")
+	t.Setenv("AWS_REGION", "")
+	if err := read("s3: {endpoint: \"" + b.server.URL() + "\", region: " + s3server.Region + ", path_style: true}"); err != nil {
+		t.Errorf("endpoint and region of the file: %v", err)
+	}
+}
