@@ -4,10 +4,10 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo test test-minio check race fuzz golden bench clean
+.PHONY: help build plugin demo test test-tokens test-minio check race fuzz golden bench bench-shards clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
@@ -22,6 +22,9 @@ demo: build ## the main job on the repository's own text: train, score, select, 
 
 test: ## install what the tests need and run everything
 	@scripts/test.sh
+
+test-tokens: ## read token shards back with dolma, OLMo and datatrove themselves (6 GB of torch)
+	@scripts/check_tokens.sh
 
 check: ## formatting, vet, staticcheck, without the tests
 	@scripts/test.sh check
@@ -40,6 +43,9 @@ golden: ## make the golden files again (needs python3 and PyPI; see scripts/gold
 
 bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 	@bench/run.sh
+
+bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
+	@bench/shards.sh
 
 clean: ## remove bin, out and the virtual environments
 	rm -rf bin out .cache

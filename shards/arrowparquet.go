@@ -47,6 +47,9 @@ func copyArrow(ctx context.Context, in *arrowReader, mem memory.Allocator, targe
 
 // schemaMessage reads the FlatBuffer of the schema message.
 func (r *arrowReader) schemaMessage() ([]byte, error) {
+	if r.blocks.schema != nil {
+		return r.blocks.schema, nil
+	}
 	m := arrowMessages{in: io.NewSectionReader(r.obj, 0, r.obj.Size()), file: r.file}
 	if r.file {
 		if _, err := m.in.Seek(arrowStart, io.SeekStart); err != nil {

@@ -41,7 +41,7 @@ func FuzzParquet(f *testing.F) {
 }
 
 func FuzzArrow(f *testing.F) {
-	seed(f, "empty-file.arrow", "empty-stream.arrows", "deltas.arrows", "replaced.arrows", "plain-file.arrow", "lz4-stream.arrows")
+	seed(f, "empty-file.arrow", "empty-stream.arrows", "deltas.arrows", "replaced.arrows", "plain-file.arrow", "lz4-stream.arrows", "view-file.arrow", "polars-lz4.arrow")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fuzzRead(t, "f.arrow", b, shards.Columns{Text: "text", Domain: "domain"})
 	})

@@ -20,7 +20,7 @@ const scanBuffer = 1 << 20
 // memory is one page of each column, never a row group.
 type parquetReader struct {
 	file *parquet.File
-	obj  Object
+	obj  Object  // what is read: the file, or a view of it, see unpackColumns
 	rows []int64 // of each row group
 }
 
@@ -31,12 +31,15 @@ func openParquet(obj Object) (*parquetReader, error) {
 	}
 	r := &parquetReader{obj: obj}
 	err := guard(func() error {
-		var err error
-		// Page indexes and bloom filters are for lookups; we read everything.
-		r.file, err = parquet.OpenFile(obj, obj.Size(), &parquet.FileConfig{
-			SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: scanBuffer, ReadMode: parquet.ReadModeSync,
-		})
-		return err
+		if err := r.openFile(); err != nil {
+			return err
+		}
+		unpacked, err := unpackColumns(obj, r.file.Metadata())
+		if err != nil || unpacked == nil {
+			return err
+		}
+		r.obj = unpacked
+		return r.openFile()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open Parquet: %w", err)
@@ -45,6 +48,15 @@ func openParquet(obj Object) (*parquetReader, error) {
 		r.rows = append(r.rows, r.file.Metadata().RowGroups[i].NumRows)
 	}
 	return r, nil
+}
+
+// openFile opens r.obj.
+func (r *parquetReader) openFile() (err error) {
+	// Page indexes and bloom filters are for lookups; we read everything.
+	r.file, err = parquet.OpenFile(r.obj, r.obj.Size(), &parquet.FileConfig{
+		SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: scanBuffer, ReadMode: parquet.ReadModeSync,
+	})
+	return err
 }
 
 func (r *parquetReader) numRows() int64     { return r.file.NumRows() }
@@ -128,7 +140,10 @@ func (r *parquetReader) groupBatches(ctx context.Context, mem memory.Allocator, 
 				yield(pipeline.Batch{}, fmt.Errorf("column %s: %w", leaf.name, err))
 				return
 			}
-			cursors[i] = r.newCursor(leaf, group)
+			if cursors[i], err = r.newCursor(leaf, group); err != nil {
+				yield(pipeline.Batch{}, err)
+				return
+			}
 		}
 		build := newBatchBuilder(mem)
 		defer build.release()

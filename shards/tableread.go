@@ -96,7 +96,11 @@ func readTableGroup[T any](ctx context.Context, r *parquetReader, group int, lea
 				yield(nil, fmt.Errorf("column %s: %w", l.name, err))
 				return
 			}
-			cursors[i] = r.newCursor(l, group)
+			var err error
+			if cursors[i], err = r.newCursor(l, group); err != nil {
+				yield(nil, err)
+				return
+			}
 		}
 		for row := int64(0); row < r.rows[group]; {
 			if err := ctx.Err(); err != nil {

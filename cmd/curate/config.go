@@ -62,8 +62,11 @@ type selectConfig struct {
 }
 
 type writeConfig struct {
-	ScoreColumn string `yaml:"score_column"`
-	Workers     int    `yaml:"workers"` // shards written at a time
+	ScoreColumn   string `yaml:"score_column"`   // of rows
+	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
+	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
+	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
+	Workers       int    `yaml:"workers"`        // shards written at a time
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -194,6 +197,9 @@ func (c config) validate() error {
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
 	}
+	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
+		fault("write.format: %w", err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -203,6 +209,11 @@ func (c config) columns() shards.Columns {
 
 func (c config) scoreOptions() scoring.Options {
 	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength}
+}
+
+// tokenOptions says how kept sequences are written, with the prior's tokenizer.
+func (c config) tokenOptions(prior string) tokenOptions {
+	return tokenOptions{Prior: prior, Width: c.Write.TokenBytes, Name: c.Write.TokenizerName}
 }
 
 func (c config) selectOptions() colorfilter.Options {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
-	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -91,7 +90,7 @@ func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error)
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -144,11 +143,7 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	}
 	switch {
 	case r.app.json:
-		last := r.kept.manifest
-		if last == nil {
-			last = r.selected.manifest // sequences: nothing is written
-		}
-		if err := r.app.printJSON(last); err != nil {
+		if err := r.app.printJSON(r.kept.manifest); err != nil {
 			return err
 		}
 	case r.app.quiet:
@@ -224,12 +219,9 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 }
 
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
-	if r.config.scoreOptions().Unit != scoring.Document {
-		r.app.say("write: sequences are selected, which are not rows; their places are in %s", r.folder("selection"))
-		return stageResult{nothing: true}, nil
-	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
 		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
+		Format: r.config.Write.Format, Tokens: r.config.tokenOptions(r.prior),
 	})
 	return r.kept, err
 }

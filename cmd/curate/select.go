@@ -11,6 +11,7 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -135,6 +136,9 @@ func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilt
 	defer s.close(&err)
 	s.from(source.manifest)
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
+	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
+		s.options["scoring"] = source.manifest.Options // to cut the shards again
+	}
 	cut = &colorfilter.Cut{}
 	if result, done, err := s.done(ctx, source.manifest.Backend); done || err != nil {
 		return result, cut, errors.Join(err, decodeDetail(result.manifest, cut))

@@ -19,6 +19,7 @@ var ours = map[string][]string{
 	"internal/faults":   {"pipeline", "shards"},
 	"internal/s3server": {},
 	"internal/lint":     {},
+	"bench":             {"pipeline", "shards"},
 	"cmd/curate":        {"pipeline", "scoring", "filters/*", "shards", "internal/report", "internal/progress"},
 }
 
