@@ -16,7 +16,8 @@ import (
 
 const runHelp = `Run the whole pipeline of a YAML file: train the prior on the inputs and the conditional on the
 target (or take given models), score, select, write the kept rows, and write report.html. Every
-stage keeps its result in the output folder; a second run does only what changed, or nothing.`
+stage keeps its result in the output folder; a second run does only what changed, or nothing.
+Inputs, models and output may be on S3.`
 
 func newRunCommand(a *app) *cobra.Command {
 	var overrides []string
@@ -27,6 +28,7 @@ func newRunCommand(a *app) *cobra.Command {
 		Long:  runHelp + "\n" + exitHelp,
 		Example: `  curate run configs/demo.yaml
   curate run configs/demo.yaml --set output=/data/out --set select.keep_fraction=0.05
+  curate run configs/s3.yaml --quiet           # S3 to S3; prints nothing unless something is wrong
   curate run configs/demo.yaml --dry-run       # the resolved config and what would be done`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -40,6 +40,7 @@ func newScoreCommand(a *app) *cobra.Command {
 		Short: "losses of both models for every document",
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
+  curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
   curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)

@@ -30,6 +30,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		Short: "keep the best rows of the whole pool",
 		Long:  selectHelp + "\n" + exitHelp,
 		Example: `  curate select --scores out/scores --output out/selection --keep-fraction 0.0625
+  curate select --scores s3://b/scores --output s3://b/selection --keep-rows 100000
   curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -37,6 +37,7 @@ func newWriteCommand(a *app) *cobra.Command {
 		Short: "write the kept rows, unchanged",
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
+  curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
   curate write --selection out/selection --output out/data --no-score-column pool/
   curate write --selection out/selection --output out/data --format jsonl.zst pool/
   curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
