@@ -72,7 +72,7 @@ func readArrowFooter(obj Object) (arrowBlocks, error) {
 			*list.to = append(*list.to, block)
 		}
 	}
-	return blocks, nil
+	return blocks, blocks.checkGaps(obj, limit)
 }
 
 // arrowMessages reads messages one after the other and checks each before the

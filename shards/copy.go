@@ -13,17 +13,21 @@ import (
 
 // CopyOptions are the choices of CopyKept.
 type CopyOptions struct {
+	// Format is what the rows are written as. Empty means OutParquet.
+	Format OutputFormat
 	// ScoreColumn is the name of a nullable float32 column that is added after
-	// the input's columns and holds the score that the decision names (null
-	// where that is NaN). Empty means that no column is added.
+	// the input's columns, in JSONL a last key, and holds the score that the
+	// decision names (null where that is NaN). Empty means that none is added.
 	ScoreColumn string
 	// MaxRowGroupBytes is the size, uncompressed, at which a row group of the
 	// output ends. 0 means 96 MB: large enough that readers of one column make
 	// few requests, small enough that a compressed row group, which is held in
-	// memory until it is complete, stays near 40 MB.
+	// memory until it is complete, stays near 40 MB. Record batches of Arrow end
+	// at a quarter of it.
 	MaxRowGroupBytes int64
-	// KeyValues are added to the file's key-value metadata, in this order; the
-	// input's entry of the same name gives way.
+	// KeyValues are added to the file's key-value metadata, in Arrow that of the
+	// schema, in this order; the input's entry of the same name gives way. JSONL
+	// has no place for them.
 	KeyValues []KeyValue
 }
 
@@ -39,6 +43,9 @@ const (
 // Validate lists every fault of the options.
 func (o CopyOptions) Validate() error {
 	var faults []error
+	if err := o.Format.Validate(); err != nil {
+		faults = append(faults, err)
+	}
 	if o.MaxRowGroupBytes < 0 || o.MaxRowGroupBytes > largestRowGroupBytes {
 		faults = append(faults, fmt.Errorf("row group size %d: want 0 (default) to %d bytes", o.MaxRowGroupBytes, largestRowGroupBytes))
 	}
@@ -165,32 +172,54 @@ type copyTarget struct {
 }
 
 // CopyKept writes the rows of a shard that the decisions keep, in order, to w
-// as a Parquet file with every column, type, nesting and key-value metadata of
-// the input. The decisions are those of this shard, one for every row (seq 0),
-// in row order. After an error what was written to w is worthless. If no row
-// is kept, nothing is written: there is no file to make.
+// in the format of the options, Parquet unless they say otherwise, with every
+// column, type, nesting and key-value metadata of the input as far as the
+// format has them; what it has not is refused by name, never changed. The
+// decisions are those of this shard, one for every row (seq 0), in row order.
+// After an error what was written to w is worthless. If no row is kept, nothing
+// is written: there is no file to make.
 //
-// The output is compressed with zstd, level 3, has page bounds and statistics,
-// and is the same bytes for the same input, decisions and options.
+// The output is the same bytes for the same input, decisions and options.
+// Parquet is compressed with zstd, level 3, and has page bounds and statistics.
 func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decisions, error], w io.Writer, opt CopyOptions) (CopyCounts, error) {
 	if err := opt.Validate(); err != nil {
 		return CopyCounts{}, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
 	}
 	rows, stop := newRowDecisions(s.in.Shard, decisions)
 	defer stop()
-	var err error
-	switch target := (copyTarget{rows, w, opt}); reader := s.reader.(type) {
-	case *parquetReader:
-		err = copyParquet(ctx, reader, target)
-	case *jsonlReader:
-		err = copyJSONL(ctx, reader, target)
-	case *arrowReader:
-		err = copyArrow(ctx, reader, s.Memory, target)
-	default:
-		err = fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
-	}
-	if err != nil {
+	if err := s.copyRows(ctx, copyTarget{rows, w, opt}); err != nil {
 		return rows.count, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
 	}
 	return rows.count, nil
+}
+
+// copyRows picks the way from the input's format to the output's.
+func (s *Shard) copyRows(ctx context.Context, target copyTarget) error {
+	format := s.outputOf(target.opt.Format)
+	if format.lines() && len(target.opt.KeyValues) > 0 {
+		return fmt.Errorf("%w: JSONL has no place for key-value metadata", ErrUnsupported)
+	}
+	switch reader := s.reader.(type) {
+	case *parquetReader:
+		if format == OutParquet {
+			return copyParquet(ctx, reader, target)
+		}
+		return copyParquetRows(ctx, reader, format, target)
+	case *jsonlReader:
+		switch {
+		case format == OutParquet:
+			return copyJSONL(ctx, reader, target)
+		case format.lines():
+			return copyLines(ctx, reader, format, target)
+		}
+	case *arrowReader:
+		if format == OutParquet {
+			return copyArrow(ctx, reader, s.Memory, target)
+		}
+		return copyArrowRows(ctx, reader, s.Memory, format, target)
+	}
+	if reader, ok := s.reader.(*sandboxReader); ok {
+		return reader.copy(ctx, target)
+	}
+	return fmt.Errorf("%w: cannot copy rows of format %q as %s", ErrUnsupported, s.in.Format, format)
 }

@@ -1,10 +1,8 @@
 package shards
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -164,25 +162,4 @@ func checkPage(h *format.PageHeader, codec format.CompressionCodec) (int64, erro
 		return 0, fmt.Errorf("%w: it claims %d values", ErrCorrupt, values)
 	}
 	return int64(values), nil
-}
-
-// skip moves n bytes ahead in a section that is read through a buffer.
-func skip(buffer *bufio.Reader, section *io.SectionReader, n int64) error {
-	at, err := section.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return err
-	}
-	target := at - int64(buffer.Buffered()) + n
-	if target > section.Size() {
-		return fmt.Errorf("%w: its %d bytes pass the end of the chunk", ErrCorrupt, n)
-	}
-	if n <= int64(buffer.Buffered()) {
-		_, err = buffer.Discard(int(n))
-		return err
-	}
-	if _, err = section.Seek(target, io.SeekStart); err != nil {
-		return err
-	}
-	buffer.Reset(section)
-	return nil
 }

@@ -44,6 +44,7 @@ type Input struct {
 	Modified time.Time // see ObjectInfo
 	Digest   string    // see ObjectInfo
 	Format   Format
+	Sandbox  *Sandbox // where Open decodes the shard; nil: in this process
 }
 
 // Compression of JSONL files.

@@ -34,6 +34,7 @@ type config struct {
 	Select      selectConfig      `yaml:"select"`
 	Write       writeConfig       `yaml:"write"`
 	Report      bool              `yaml:"report"`
+	S3          s3Settings        `yaml:"s3,omitempty"`
 }
 
 // priorConfig names a model folder, or says how to train one on the inputs.
@@ -62,9 +63,10 @@ type selectConfig struct {
 
 type writeConfig struct {
 	ScoreColumn   string `yaml:"score_column"`   // of rows
-	Format        string `yaml:"format"`         // parquet for rows; npy or ds for sequences
+	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
 	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
 	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
+	Workers       int    `yaml:"workers"`        // shards written at a time
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -77,7 +79,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score"},
+		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
 		Report:         true,
 	}
 }
@@ -182,6 +184,12 @@ func (c config) validate() error {
 	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
+	}
+	if err := c.S3.validate(); err != nil {
+		fault("s3: %w", err)
+	}
+	if c.Write.Workers < 1 {
+		fault("write.workers: want at least 1, got %d", c.Write.Workers)
 	}
 	if err := c.scoreOptions().Validate(); err != nil {
 		fault("score: %w", err)

@@ -31,8 +31,8 @@ func writers(files []pendingFile) []io.Writer {
 	return out
 }
 
-// recordFor names the record that says that a file is done.
-func recordFor(name string) string { return path.Join(unitsFolder, name+".json") }
+// recordNameOf names the record that says that a file is done.
+func recordNameOf(name string) string { return path.Join(unitsFolder, name+".json") }
 
 // fileSet makes a set of files unless their records say that they are done.
 // work writes the files, fills in their records, the counts into the first, and
@@ -40,13 +40,13 @@ func recordFor(name string) string { return path.Join(unitsFolder, name+".json")
 // the first record.
 func (s *stage) fileSet(ctx context.Context, set fileSet, work func(ctx context.Context, out []pendingFile, record *shards.Unit) (bool, error)) (shards.Unit, error) {
 	if records, ok := s.recordsOf(ctx, set); ok {
-		s.units = append(s.units, records...)
+		s.addUnits(records...)
 		return records[0], nil
 	}
 	// Records without a key come first: they vouch for no file, and say that
 	// those which may follow are ours, should nobody ever finish them.
 	for _, name := range set.names {
-		if err := s.writeRecord(ctx, recordFor(name), shards.Unit{File: name, Shard: set.shard}); err != nil {
+		if err := s.writeRecord(ctx, recordNameOf(name), shards.Unit{File: name, Shard: set.shard}); err != nil {
 			return shards.Unit{}, err
 		}
 	}
@@ -55,16 +55,16 @@ func (s *stage) fileSet(ctx context.Context, set fileSet, work func(ctx context.
 		return shards.Unit{}, err
 	}
 	for i, record := range records {
-		if err := s.writeRecord(ctx, recordFor(set.names[i]), record); err != nil {
+		if err := s.writeRecord(ctx, recordNameOf(set.names[i]), record); err != nil {
 			return shards.Unit{}, err
 		}
 	}
 	for _, name := range set.names[len(records):] { // nothing was kept
-		if err := s.remove(ctx, recordFor(name)); err != nil {
+		if err := s.remove(ctx, recordNameOf(name)); err != nil {
 			return shards.Unit{}, err
 		}
 	}
-	s.units = append(s.units, records...)
+	s.addUnits(records...)
 	return records[0], nil
 }
 
@@ -73,7 +73,7 @@ func (s *stage) fileSet(ctx context.Context, set fileSet, work func(ctx context.
 func (s *stage) recordsOf(ctx context.Context, set fileSet) ([]shards.Unit, bool) {
 	var records []shards.Unit
 	for _, name := range set.names {
-		record, err := s.readRecord(ctx, recordFor(name))
+		record, err := s.readRecord(ctx, recordNameOf(name))
 		if err != nil || record.Key != set.key || !s.hasFile(ctx, record) {
 			return nil, false
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 func addColumnFlags(flags *pflag.FlagSet, c *shards.Columns) {
@@ -39,11 +38,14 @@ func requireFlags(flags map[string]string) error {
 }
 
 // listInputs resolves IN arguments. What names nothing is a usage error.
-func listInputs(ctx context.Context, args []string) ([]shards.Input, error) {
+func (a *app) listInputs(ctx context.Context, args []string) ([]shards.Input, error) {
 	if len(args) == 0 {
 		return nil, usagef("name at least one input: a file, a glob, a folder or @list.txt")
 	}
-	inputs, err := shards.ListInputs(ctx, local.Locate, args)
+	inputs, err := shards.ListInputs(ctx, a.stores.Locate, args)
+	if err != nil && storeFailed(err) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, usageError{err}
 	}

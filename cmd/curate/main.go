@@ -49,7 +49,9 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	root := newRoot(stdout, stderr)
+	places := newStores()
+	defer places.close()
+	root := newRoot(stdout, stderr, places)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)

@@ -135,6 +135,11 @@ func treeDigests(t *testing.T, root string) map[string]string {
 	return digests
 }
 
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // holdsTimes names the files of an output folder that differ between runs.
 func holdsTimes(name string) bool {
 	return name == "report.html" || strings.HasPrefix(name, "logs"+string(filepath.Separator)) ||

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -25,6 +26,8 @@ type app struct {
 	notice         string // the backend that was last announced
 	progress       *progress.Display
 	log            *slog.Logger
+	stores         *stores
+	begun          time.Time
 }
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
@@ -41,8 +44,8 @@ const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
 130/143 interrupted, the same command goes on.`
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr}
+func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr, stores: places}
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
@@ -71,7 +74,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newVersionCommand(a),
+		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
 	)
 	return root
 }
@@ -90,19 +93,26 @@ func (a *app) start() error {
 		// a tenth off the peak of a copy and no time that can be measured.
 		debug.SetGCPercent(50)
 	}
-	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional")})
+	a.begun = time.Now()
+	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional"), Slowest: 10 * time.Minute})
 	level := slog.LevelInfo
 	if a.quiet {
 		level = slog.LevelError
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if f, ok := a.stderr.(*os.File); ok && !term.IsTerminal(int(f.Fd())) && a.json {
+	if _, isFile := a.stderr.(*os.File); isFile && a.json && !a.onTerminal() {
 		a.log = slog.New(slog.NewJSONHandler(a.progress, options))
 	} else {
 		a.log = slog.New(slog.NewTextHandler(a.progress, options)) // above the bars
-
 	}
+	a.stores.s3.notice = func(text string) { a.say("s3: %s", text) }
 	return nil
+}
+
+// onTerminal reports whether somebody may be watching standard error.
+func (a *app) onTerminal() bool {
+	f, ok := a.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // say prints one line for people, unless --quiet.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +39,7 @@ func newRunCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.stores.s3.settings = c.S3
 			if dry {
 				return printPlan(cmd.Context(), a, c)
 			}
@@ -80,22 +80,22 @@ type stageTime struct {
 func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error) {
 	r := &pipelineRun{app: a, config: c, prior: c.Prior.Model, conditional: c.Conditional.Model}
 	var err error
-	if r.inputs, err = listInputs(ctx, c.Inputs); err != nil {
+	if r.inputs, err = a.listInputs(ctx, c.Inputs); err != nil {
 		return nil, err
 	}
 	if r.conditional == "" {
-		if r.target, err = listInputs(ctx, c.Conditional.Target); err != nil {
+		if r.target, err = a.listInputs(ctx, c.Conditional.Target); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // folder returns the place of a stage's output.
-func (r *pipelineRun) folder(name string) string { return filepath.Join(r.config.Output, name) }
+func (r *pipelineRun) folder(name string) string { return joinPlace(r.config.Output, name) }
 
 // runPipeline runs all stages. Shards that fail in one are left out of the
 // next ones, and the exit code says so.
@@ -126,12 +126,18 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 
 // end writes the report and tells the user what came out.
 func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
-	page := r.folder("report.html")
-	if r.config.Report && (!nothing || !fileExists(page)) {
-		if err := r.writeReport(ctx, page); err != nil {
+	page := r.folder(reportName)
+	if r.config.Report && nothing {
+		there, err := r.hasReport(ctx)
+		if err != nil {
+			return err
+		}
+		nothing = there
+	}
+	if r.config.Report && !nothing {
+		if err := r.writeReport(ctx); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
-		nothing = false
 	}
 	switch {
 	case r.app.json:
@@ -144,7 +150,25 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	default:
 		r.printSummary(page)
 	}
-	return errors.Join(r.score.err(), r.newFailures())
+	if err := errors.Join(r.score.err(), r.newFailures()); err != nil {
+		return err
+	}
+	r.sayDone(nothing)
+	return nil
+}
+
+// sayDone is the line for logs; a run that did nothing says so there as well.
+func (r *pipelineRun) sayDone(nothing bool) {
+	last := r.kept
+	if last.manifest == nil {
+		last = r.selected
+	}
+	switch {
+	case !nothing:
+		r.app.sayDone(last, r.config.Output)
+	case !r.app.json && !r.app.onTerminal():
+		r.app.say("done: nothing to do, %s is complete", r.config.Output)
+	}
 }
 
 // newFailures reports shards that could be scored but not written.
@@ -194,7 +218,7 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
-		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn,
+		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
 		Format: r.config.Write.Format, Tokens: r.config.tokenOptions(r.prior),
 	})
 	return r.kept, err

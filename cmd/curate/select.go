@@ -13,7 +13,6 @@ import (
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 const selectHelp = `Decide which rows to keep, from the score sidecars alone. The cut is global and exact: the same
@@ -82,8 +81,11 @@ type sidecars struct {
 	manifest *shards.Manifest
 }
 
-func openSidecars(ctx context.Context, folder string) (*sidecars, error) {
-	store := local.New(folder)
+func openSidecars(ctx context.Context, a *app, folder string) (*sidecars, error) {
+	store, err := a.stores.Folder(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
 		return nil, fmt.Errorf("open scores %s: %w (a folder without a manifest is unfinished: run `curate score` again)", folder, err)
@@ -121,22 +123,22 @@ func (s *sidecars) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, error
 }
 
 // runSelect finds the cut and writes one selection file per shard.
-func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilter.Options) (stageResult, *colorfilter.Cut, error) {
-	source, err := openSidecars(ctx, scores)
+func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilter.Options) (_ stageResult, cut *colorfilter.Cut, err error) {
+	source, err := openSidecars(ctx, a, scores)
 	if err != nil {
 		return stageResult{}, nil, err
 	}
-	s, err := newStage(ctx, a, "select", output, nil)
+	s, ctx, err := newStage(ctx, a, "select", output, nil)
 	if err != nil {
 		return stageResult{}, nil, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	s.from(source.manifest)
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
 	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
 		s.options["scoring"] = source.manifest.Options // to cut the shards again
 	}
-	cut := &colorfilter.Cut{}
+	cut = &colorfilter.Cut{}
 	if result, done, err := s.done(ctx, source.manifest.Backend); done || err != nil {
 		return result, cut, errors.Join(err, decodeDetail(result.manifest, cut))
 	}

@@ -112,7 +112,7 @@ func leaveHalfDone(t *testing.T, output, name string) {
 	t.Helper()
 	zeros := make([]byte, len(readFile(t, output, name)))
 	record := []byte(`{"file":"` + name + `"}`)
-	for file, content := range map[string][]byte{name: zeros, recordFor(name): record} {
+	for file, content := range map[string][]byte{name: zeros, recordNameOf(name): record} {
 		if err := os.WriteFile(filepath.Join(output, filepath.FromSlash(file)), content, 0o644); err != nil {
 			t.Fatal(err)
 		}

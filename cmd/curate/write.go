@@ -5,26 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
-	Format            string       // parquet for rows, npy or ds for sequences; empty: parquet, npy
+	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
 	Tokens            tokenOptions // of sequences
+	Workers           int          // shards at a time; the bytes do not depend on it
 }
 
-const writeHelp = `Read the inputs again and write the rows that the selection keeps, as Parquet: every column, nested
-type and key-value metadata as in the input, rows in their order, file names as the inputs'. One
-column is added: the score. The inputs must be the ones that were scored, byte for byte.
+const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
+and key-value metadata as in the input, rows in their order, file names as the inputs'. One column is
+added: the score. JSON lines that stay JSON lines keep their bytes. What --format cannot hold is an
+error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.
 
 A selection of sequences is written as tokens instead, T to a sequence, without change: as .npy
 with a .csv.gz of the documents (dolma, OLMo) or as .ds with index and metadata (datatrove).`
@@ -38,6 +38,7 @@ func newWriteCommand(a *app) *cobra.Command {
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
   curate write --selection out/selection --output out/data --no-score-column pool/
+  curate write --selection out/selection --output out/data --format jsonl.zst pool/
   curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
@@ -46,7 +47,7 @@ func newWriteCommand(a *app) *cobra.Command {
 			if noScore {
 				opt.ScoreColumn = ""
 			}
-			inputs, err := listInputs(cmd.Context(), args)
+			inputs, err := a.listInputs(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -57,31 +58,32 @@ func newWriteCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.Selection, "selection", "", "folder that `curate select` wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
-	flags.StringVar(&opt.Format, "format", "", "parquet for rows (the default); npy (the default) or ds for sequences")
+	addFormatFlag(flags, &opt.Format)
 	addTokenFlags(flags, &opt.Tokens)
+	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
 
 // runWrite copies the kept rows of every shard and publishes the manifest.
-func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (stageResult, error) {
-	selection, err := readSelection(ctx, opt.Selection)
+func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (_ stageResult, err error) {
+	selection, err := readSelection(ctx, a, opt.Selection)
 	if err != nil {
 		return stageResult{}, err
 	}
-	job, err := newWriteJob(selection, opt)
+	job, err := newWriteJob(ctx, a, selection, opt)
 	if err != nil {
 		return stageResult{}, err
 	}
-	names, err := outputNames(inputs)
+	names, err := outputNames(inputs, opt.Format)
 	if err != nil {
 		return stageResult{}, err
 	}
-	s, err := newStage(ctx, a, "write", opt.Output, inputs)
+	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
 	if err != nil {
 		return stageResult{}, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	if err := selection.check(s.inputs); err != nil {
 		return stageResult{}, err
 	}
@@ -92,15 +94,16 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
-	for i := range s.inputs {
+	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
-			continue
+			return nil
 		}
 		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
-		if err := s.shardFailed(ctx, in, err); err != nil {
-			return stageResult{}, err
-		}
+		return s.shardFailed(ctx, in, err)
+	})
+	if err != nil {
+		return stageResult{}, err
 	}
 	task.Done()
 	return s.finish(ctx)
@@ -120,7 +123,7 @@ func writeShard(ctx context.Context, s *stage, in *stageInput, name string, sele
 			return false, fmt.Errorf("open selection: %w", err)
 		}
 		defer object.Close()
-		counts, err := shards.CopyKept(ctx, shard, counted(shards.ReadSelection(ctx, object), task), out, shards.CopyOptions{ScoreColumn: opt.ScoreColumn})
+		counts, err := shards.CopyKept(ctx, shard, counted(shards.ReadSelection(ctx, object), task), out, shards.CopyOptions{ScoreColumn: opt.ScoreColumn, Format: shards.OutputFormat(opt.Format)})
 		if err != nil {
 			return false, fmt.Errorf("write kept rows of %s: %w", in.Shard, err)
 		}
@@ -160,8 +163,11 @@ type selection struct {
 }
 
 // readSelection opens a selection of rows or of sequences.
-func readSelection(ctx context.Context, folder string) (*selection, error) {
-	store := local.New(folder)
+func readSelection(ctx context.Context, a *app, folder string) (*selection, error) {
+	store, err := a.stores.Folder(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
 		return nil, fmt.Errorf("open selection %s: %w (a folder without a manifest is unfinished: run `curate select` again)", folder, err)
@@ -208,12 +214,15 @@ func (s *selection) check(inputs []stageInput) error {
 }
 
 // outputNames gives each input its output file: the same relative path, with
-// the extension of Parquet.
-func outputNames(inputs []shards.Input) ([]string, error) {
+// the extension of the format.
+func outputNames(inputs []shards.Input, format string) ([]string, error) {
+	if isTokenFormat(format) {
+		format = "" // token files replace the extension of Parquet, whatever they are
+	}
 	names := make([]string, len(inputs))
 	taken := map[string]string{}
 	for i, in := range inputs {
-		names[i] = outputName(in.Shard)
+		names[i] = shards.OutputFormat(format).Name(in.Shard)
 		if other, ok := taken[names[i]]; ok {
 			return nil, usagef("%s and %s would both be written to %s: write them to two folders", other, in.Shard, names[i])
 		}
@@ -222,12 +231,4 @@ func outputNames(inputs []shards.Input) ([]string, error) {
 	return names, nil
 }
 
-func outputName(shard string) string {
-	if strings.HasSuffix(shard, ".parquet") {
-		return shard
-	}
-	for _, suffix := range []string{".gz", ".zst", ".zstd", ".jsonl", ".json", ".ndjson", ".arrows", ".arrow", ".ipc", ".feather", ".pq"} {
-		shard = strings.TrimSuffix(shard, suffix)
-	}
-	return shard + ".parquet"
-}
+func outputName(shard string) string { return shards.OutParquet.Name(shard) }

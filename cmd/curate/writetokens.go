@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -45,27 +44,32 @@ type writeJob struct {
 
 // newWriteJob finds out whether a selection keeps rows or sequences and whether
 // the options fit that.
-func newWriteJob(selection *selection, opt writeOptions) (*writeJob, error) {
+func newWriteJob(ctx context.Context, a *app, selection *selection, opt writeOptions) (*writeJob, error) {
 	unit := optionOf(selection.manifest, "unit")
 	if err := checkWriteFormat(unit, opt.Format); err != nil {
 		return nil, usagef("%s: %w", opt.Selection, err)
 	}
 	if unit == string(scoring.Sequence) {
-		return newTokenJob(selection, opt)
+		return newTokenJob(ctx, a, selection, opt)
 	}
 	return &writeJob{
 		rows:    "rows",
-		options: map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn},
+		options: formatOption(map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}, opt.Format),
 		shard: func(ctx context.Context, s *stage, in *stageInput, name string, file shards.Unit, task *progress.Task) error {
 			return writeShard(ctx, s, in, name, selection, file, opt, task)
 		},
 	}, nil
 }
 
+// isTokenFormat tells the formats of sequences from those of rows.
+func isTokenFormat(format string) bool {
+	return format == string(shards.TokensNPY) || format == string(shards.TokensDS)
+}
+
 // checkWriteFormat makes sure that a format can hold what a selection keeps. An
 // empty format is the unit's own.
 func checkWriteFormat(unit, format string) error {
-	tokens := format == string(shards.TokensNPY) || format == string(shards.TokensDS)
+	tokens := isTokenFormat(format)
 	switch {
 	case format == "":
 		return nil
@@ -73,10 +77,10 @@ func checkWriteFormat(unit, format string) error {
 		return fmt.Errorf("%s cannot hold sequences, which are tokens and no rows: write npy or ds (to write rows, score with unit document)", format)
 	case unit != string(scoring.Sequence) && tokens:
 		return fmt.Errorf("%s is for sequences, not for documents: score with unit sequence", format)
-	case !tokens && format != "parquet":
-		return fmt.Errorf("%q: want parquet, or npy or ds for sequences", format)
+	case tokens:
+		return nil
 	}
-	return nil
+	return shards.OutputFormat(format).Validate()
 }
 
 // scoredWith is what `score` tells about sequences, through `select`.
@@ -110,13 +114,13 @@ type tokenJob struct {
 	layout    shards.TokenOptions
 }
 
-func newTokenJob(selection *selection, opt writeOptions) (*writeJob, error) {
+func newTokenJob(ctx context.Context, a *app, selection *selection, opt writeOptions) (*writeJob, error) {
 	format := cmp.Or(shards.TokenFormat(opt.Format), shards.TokensNPY)
 	scored, err := selection.scoredWith()
 	if err != nil {
 		return nil, err
 	}
-	tok, err := opt.Tokens.load(selection.manifest.Tokenizer)
+	tok, err := opt.Tokens.load(ctx, a, selection.manifest.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
@@ -150,17 +154,17 @@ func newTokenJob(selection *selection, opt writeOptions) (*writeJob, error) {
 
 // load opens the tokenizer and makes sure that it has the digest of the one
 // that was scored with.
-func (o tokenOptions) load(digest string) (*tokenizer.Tokenizer, error) {
+func (o tokenOptions) load(ctx context.Context, a *app, digest string) (*tokenizer.Tokenizer, error) {
 	file := o.Tokenizer
 	switch {
 	case o.Tokenizer != "" && o.Prior != "":
 		return nil, usagef("--tokenizer and --prior exclude each other")
 	case o.Prior != "":
-		file = filepath.Join(o.Prior, "tokenizer.json")
+		file = joinPlace(o.Prior, "tokenizer.json")
 	case file == "":
 		return nil, usagef("name --tokenizer FILE or --prior DIR: sequences are tokenised again to be written")
 	}
-	tok, err := tokenizer.Load(file)
+	tok, err := a.loadTokenizer(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -205,10 +209,10 @@ func (j *tokenJob) removeOthers(ctx context.Context, s *stage, name string) erro
 		}
 	}
 	for _, other := range others {
-		if _, err := s.readRecord(ctx, recordFor(other)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.readRecord(ctx, recordNameOf(other)); errors.Is(err, fs.ErrNotExist) {
 			continue // not there, or not ours
 		}
-		if err := errors.Join(s.remove(ctx, other), s.remove(ctx, recordFor(other))); err != nil {
+		if err := errors.Join(s.remove(ctx, other), s.remove(ctx, recordNameOf(other))); err != nil {
 			return err
 		}
 	}

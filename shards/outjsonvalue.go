@@ -1,0 +1,5 @@
+package shards
+
+type rowLines struct{}
+
+func newRowLines(*outTable, *lineWriter) (tableSink, error) { return nil, nil }
