@@ -178,7 +178,7 @@ func TestWriteTokens(t *testing.T) {
 		bytes         int
 	}{{"", "0", 2}, {"npy", "4", 4}, {"ds", "2", 2}, {"ds", "4", 4}} {
 		t.Run(c.format+c.width, func(t *testing.T) {
-			output, manifest := p.write(t, "--format", c.format, "--token-bytes", c.width)
+			output, manifest := p.write(t, "--format", c.format, "--token-bytes", c.width, "--workers", fmt.Sprint(c.bytes-1))
 			units := map[string]shards.Unit{}
 			for _, u := range manifest.Units {
 				units[u.File] = u
