@@ -170,6 +170,9 @@ type copyTarget struct {
 // in row order. After an error what was written to w is worthless. If no row
 // is kept, nothing is written: there is no file to make.
 //
+// A tar becomes a tar instead, compressed as the input is, with the kept samples'
+// members as they are; the score is a member of its own, KEY.SCORECOLUMN.
+//
 // The output is compressed with zstd, level 3, has page bounds and statistics,
 // and is the same bytes for the same input, decisions and options.
 func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decisions, error], w io.Writer, opt CopyOptions) (CopyCounts, error) {
@@ -186,6 +189,8 @@ func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decis
 		err = copyJSONL(ctx, reader, target)
 	case *arrowReader:
 		err = copyArrow(ctx, reader, s.Memory, target)
+	case *tarReader:
+		err = copyTar(ctx, reader, target)
 	default:
 		err = fmt.Errorf("%w: cannot copy rows of format %q", ErrUnsupported, s.in.Format)
 	}

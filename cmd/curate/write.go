@@ -209,7 +209,7 @@ func (s *selection) check(inputs []stageInput) error {
 }
 
 // outputNames gives each input its output file: the same relative path, with
-// the extension of Parquet.
+// the extension of Parquet. A tar stays one.
 func outputNames(inputs []shards.Input) ([]string, error) {
 	names := make([]string, len(inputs))
 	taken := map[string]string{}
@@ -225,6 +225,9 @@ func outputNames(inputs []shards.Input) ([]string, error) {
 
 func outputName(shard string) string {
 	if strings.HasSuffix(shard, ".parquet") {
+		return shard
+	}
+	if shards.IsTar(shard) {
 		return shard
 	}
 	for _, suffix := range []string{".gz", ".zst", ".zstd", ".jsonl", ".json", ".ndjson", ".arrows", ".arrow", ".ipc", ".feather", ".pq"} {
