@@ -202,7 +202,7 @@ func scoredPool(t *testing.T) (inputs []string, scores string) {
 func TestFaultsSelectWrite(t *testing.T) {
 	inputs, scores := scoredPool(t)
 	faulty := func(path string) string { return faultyScheme + "://" + path }
-	d := drill{places: localPlace, every: 4, commands: func(output string) [][]string {
+	d := drill{places: localPlace, every: 6, commands: func(output string) [][]string {
 		selection := joinPlace(output, "selection")
 		return [][]string{
 			{"select", "--scores", faulty(scores), "--output", selection, "--keep-fraction", "0.25", "--quiet"},
@@ -279,7 +279,7 @@ func TestFaultsS3(t *testing.T) {
 	bucket := server.Bucket(t)
 	scores := "s3://" + bucket + "/scores"
 	uploadTree(t, filepath.Join(filepath.Dir(pool.selection), "scores"), scores)
-	d := drill{places: bucketPlace(server, bucket), every: 9, commands: func(output string) [][]string {
+	d := drill{places: bucketPlace(server, bucket), every: 30, commands: func(output string) [][]string {
 		selection := joinPlace(output, "selection")
 		return [][]string{
 			{"select", "--scores", scores, "--output", selection, "--keep-fraction", "0.7", "--quiet"},
@@ -312,7 +312,7 @@ func TestFaultsTrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := drill{places: localPlace, every: 12, commands: func(output string) [][]string {
+	d := drill{places: localPlace, every: 24, commands: func(output string) [][]string {
 		return [][]string{{
 			"train", "prior", "--corpus", faultyScheme + "://" + demo + "/heldout.parquet", "--tokenizer", faultyScheme + "://" + demo + "/tokenizer.json",
 			"--output", joinPlace(output, "prior"), "--preset", "olmo-nano", "--batch-size", "4", "--sequence-length", "32", "--tokens", "256",

@@ -65,16 +65,17 @@ func (w *Wrapped) Glob(ctx context.Context, pattern string) (infos []shards.Obje
 
 // Open implements shards.Store.
 func (w *Wrapped) Open(ctx context.Context, name string) (shards.Object, error) {
-	var obj shards.Object
-	err := w.in.run(Open, name, func() (err error) {
-		obj, err = w.store.Open(ctx, name)
-		return err
-	})
+	v := w.in.next(Open, name)
+	if !v.act {
+		return nil, v.err
+	}
+	obj, err := w.store.Open(ctx, name)
 	if err != nil {
-		if obj != nil {
-			obj.Close() // the answer is lost, the file of this process is not
-		}
 		return nil, err
+	}
+	if v.err != nil {
+		obj.Close() // the answer is lost, the file of this process is not
+		return nil, v.err
 	}
 	return &object{obj, w.in, name}, nil
 }
