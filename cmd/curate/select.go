@@ -50,7 +50,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&scores, "scores", "", "folder that `curate score` wrote")
+	flags.StringVar(&scores, "scores", "", "folder that 'curate score' wrote")
 	flags.StringVarP(&output, "output", "o", "", "folder for the selection")
 	flags.StringVar(&method, "method", string(colorfilter.Color), "color (prior minus conditional loss), conditional, perplexity or random")
 	flags.Float64Var(&fraction, "keep-fraction", 0, "keep this fraction of all rows, rounded down (1/tau in the paper)")

@@ -56,7 +56,7 @@ func newWriteCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opt.Selection, "selection", "", "folder that `curate select` wrote")
+	flags.StringVar(&opt.Selection, "selection", "", "folder that 'curate select' wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
 	addFormatFlag(flags, &opt.Format)
