@@ -76,7 +76,9 @@ func before(t testing.TB, endpoint string, change func(http.ResponseWriter, *htt
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	proxy := &httputil.ReverseProxy{
-		Transport: transport, Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = to.Scheme, to.Host },
+		Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host // which is signed
+		},
 		ModifyResponse: func(r *http.Response) error {
 			after(r)
 			return nil
