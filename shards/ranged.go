@@ -143,8 +143,8 @@ func (r *Ranged) readSome(p []byte, off int64) (int, error) {
 	r.mu.Lock()
 	s.users--
 	// What a sequential reader has left behind is not wanted again, unless it
-	// was announced: some read that twice.
-	if sequential && s.done && s.users == 0 && from+int64(n) == int64(len(s.data)) && r.spanAt(off) == s && !r.announced(off) {
+	// was announced or is the object's end: footers are read more than once.
+	if sequential && s.done && s.users == 0 && s.end() < r.size && from+int64(n) == int64(len(s.data)) && r.spanAt(off) == s && !r.announced(off) {
 		r.drop(s)
 	}
 	return n, nil
