@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/curate-data/curate/internal/s3server"
 	"github.com/curate-data/curate/shards/s3"
@@ -195,6 +196,7 @@ func TestWithoutConditions(t *testing.T) {
 			var notices []string
 			c := client(t, s3.Options{Endpoint: ignorant(t, server.URL(), refuse), Notice: func(m string) { notices = append(notices, m) }})
 			s := store(t, c, "s3://"+server.Bucket(t))
+			s.LockLifetime = 2 * time.Second // a quarter of it is waited for others
 			held, release, err := s.Lock(t.Context())
 			if err != nil {
 				t.Fatal(err)
