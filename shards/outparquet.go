@@ -113,11 +113,8 @@ func (c *groupRows) run(ctx context.Context, rows *rowDecisions) error {
 
 func (c *groupRows) move(keep []bool, scores []float32) error {
 	if c.columns == nil {
-		for i, chunk := range c.group.ColumnChunks() {
-			if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
-				return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
-			}
-			c.columns = append(c.columns, &columnReader{leaf: c.leaves[i], pages: chunk.Pages()})
+		if err := c.open(); err != nil {
+			return err
 		}
 	}
 	for i, column := range c.columns {
@@ -131,6 +128,24 @@ func (c *groupRows) move(keep []bool, scores []float32) error {
 	}
 	c.skipped = c.skipped[:0]
 	return c.out.endRows(len(scores), scores)
+}
+
+// open starts to read every column, once its page headers are sound.
+func (c *groupRows) open() error {
+	prefetch(c.obj, c.meta)
+	for i, chunk := range c.group.ColumnChunks() {
+		meta := &c.meta.Columns[i].MetaData
+		err := checkPageHeaders(c.obj, meta)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
+		}
+		pages, err := pagesOf(c.obj, chunk, meta)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
+		}
+		c.columns = append(c.columns, &columnReader{leaf: c.leaves[i], pages: pages})
+	}
+	return nil
 }
 
 // checkEnd checks that every column ends with the last row of the row group.
