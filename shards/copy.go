@@ -198,6 +198,9 @@ type copyTarget struct {
 //
 // The output is the same bytes for the same input, decisions and options.
 // Parquet is compressed with zstd, level 3, and has page bounds and statistics.
+//
+// A tar becomes a tar instead, compressed as the input is, with the kept samples'
+// members as they are; the score is a member of its own, KEY.SCORECOLUMN.
 func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decisions, error], w io.Writer, opt CopyOptions) (CopyCounts, error) {
 	if err := opt.Validate(); err != nil {
 		return CopyCounts{}, fmt.Errorf("copy shard %s: %w", s.in.Shard, err)
@@ -235,6 +238,10 @@ func (s *Shard) copyKept(ctx context.Context, target copyTarget) error {
 			return copyArrow(ctx, reader, s.Memory, target)
 		}
 		return copyArrowRows(ctx, reader, s.Memory, format, target)
+	case *tarReader:
+		if f := target.opt.Format; f == "" || f == OutSame {
+			return copyTar(ctx, reader, target)
+		}
 	case *sandboxReader:
 		return reader.copy(ctx, target)
 	}

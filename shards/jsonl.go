@@ -200,15 +200,19 @@ func checkObject(line []byte) error {
 	if begin[0] == '[' {
 		return fmt.Errorf("%w: a JSON array, want an object on each line; convert it, with jq -c '.[]' for example", ErrUnsupported)
 	}
-	if !json.Valid(line) {
-		var ignored json.RawMessage
-		err := json.Unmarshal(line, &ignored) // which says where
-		if begin[0] == '{' && len(trimSpace(begin[1:])) == 0 {
-			return fmt.Errorf("%w: an object over several lines, want it on one; convert it, with jq -c . for example", ErrUnsupported)
-		}
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	if begin[0] == '{' && len(trimSpace(begin[1:])) == 0 {
+		return fmt.Errorf("%w: an object over several lines, want it on one; convert it, with jq -c . for example", ErrUnsupported)
 	}
-	if begin[0] != '{' {
+	return checkJSON(line)
+}
+
+// checkJSON checks that b, which is not blank, is one JSON object.
+func checkJSON(b []byte) error {
+	if !json.Valid(b) {
+		var ignored json.RawMessage
+		return fmt.Errorf("%w: %w", ErrCorrupt, json.Unmarshal(b, &ignored)) // which says where
+	}
+	if begin := trimSpace(b); begin[0] != '{' {
 		return fmt.Errorf("%w: %s, want an object", ErrCorrupt, kindOfJSON(begin))
 	}
 	return nil

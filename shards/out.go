@@ -40,8 +40,12 @@ func (f OutputFormat) Validate() error {
 }
 
 // Name returns the name of the output file for a shard: the same, with the
-// extension of the format. OutSame keeps the name.
+// extension of the format. OutSame keeps the name, and so does a tar where no
+// format is asked for.
 func (f OutputFormat) Name(shard string) string {
+	if f == "" && IsTar(shard) {
+		return shard
+	}
 	if f == "" {
 		f = OutParquet
 	}

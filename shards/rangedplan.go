@@ -132,7 +132,7 @@ func (r *Ranged) follow(off, length int64) *stream {
 }
 
 // ahead begins the next request of a sequential reader when less than half of
-// its window is left. Planned ranges look after themselves.
+// its window is left. Who has announced what it reads wants nothing else.
 func (r *Ranged) ahead(s *stream) {
 	if s.window == 0 {
 		return
@@ -142,7 +142,7 @@ func (r *Ranged) ahead(s *stream) {
 		return
 	}
 	for _, p := range r.plan {
-		if p.from <= from && from < p.to {
+		if p.from < s.next && s.next <= p.to || p.from <= from && from < p.to {
 			return
 		}
 	}

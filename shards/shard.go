@@ -76,6 +76,8 @@ func openFormat(in Input, obj Object) (formatReader, error) {
 		return openJSONL(in, obj)
 	case Arrow:
 		return openArrow(obj)
+	case Tar:
+		return openTar(obj)
 	default:
 		return nil, fmt.Errorf("%w: format %q", ErrUnsupported, in.Format)
 	}

@@ -62,9 +62,11 @@ type selectConfig struct {
 }
 
 type writeConfig struct {
-	ScoreColumn string `yaml:"score_column"`
-	Workers     int    `yaml:"workers"` // shards written at a time
-	Format      string `yaml:"format"`  // parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same
+	ScoreColumn   string `yaml:"score_column"`   // of rows
+	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
+	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
+	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
+	Workers       int    `yaml:"workers"`        // shards written at a time
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -77,7 +79,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1, Format: string(shards.OutParquet)},
+		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
 		Report:         true,
 	}
 }
@@ -213,8 +215,8 @@ func (c config) validate() error {
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
 	}
-	if err := shards.OutputFormat(c.Write.Format).Validate(); err != nil {
-		fault("write: %w", err)
+	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
+		fault("write.format: %w", err)
 	}
 	return errors.Join(faults...)
 }
@@ -225,6 +227,11 @@ func (c config) columns() shards.Columns {
 
 func (c config) scoreOptions() scoring.Options {
 	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength}
+}
+
+// tokenOptions says how kept sequences are written, with the prior's tokenizer.
+func (c config) tokenOptions(prior string) tokenOptions {
+	return tokenOptions{Prior: prior, Width: c.Write.TokenBytes, Name: c.Write.TokenizerName}
 }
 
 func (c config) selectOptions() colorfilter.Options {

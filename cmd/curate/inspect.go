@@ -23,7 +23,7 @@ func newInspectCommand(a *app) *cobra.Command {
 		Use:     "inspect PATH...",
 		Short:   "what is in a shard, output folder or model",
 		Long:    inspectHelp,
-		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json",
+		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json\n  curate inspect s3://bucket/pool/00000.parquet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("name a shard, an output folder or a model folder")

@@ -35,11 +35,24 @@ const rootHelp = `curate selects pretraining data. It streams corpus shards (Par
 every document with a small prior and a small conditional language model, keeps the best by
 CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged.`
 
+const environmentHelp = `
+Places are local paths and s3://bucket/key URIs, for inputs, models and output alike.
+
+Environment:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, roles: credentials, never flags
+  AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE   where the store is
+  CURATE_S3_PATH_STYLE, CURATE_S3_CHECKSUMS, CURATE_S3_REQUESTER_PAYS, CURATE_S3_SSE, CURATE_S3_SSE_KMS_KEY_ID
+  CURATE_CACHE       copies of remote models, training for remote output; default: curate in the user's cache folder
+  CURATE_PLUGIN_DIR  folder of the XLA plugins
+  NO_COLOR           no colours`
+
 const rootExamples = `  curate run configs/demo.yaml            # the whole pipeline; a second run does nothing
+  curate run configs/s3.yaml              # from S3 to S3
   curate score --prior out/prior --conditional out/cond --output out/scores 'pool/*.parquet'
   curate select --scores out/scores --output out/selection --keep-fraction 0.125
   curate write --selection out/selection --output out/data 'pool/*.parquet'
-  curate verify out/data`
+  curate verify out/data
+  curate gc s3://bucket/out               # what no manifest names; --yes removes it`
 
 const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
@@ -50,7 +63,7 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
-		Long:              rootHelp + "\n" + exitHelp,
+		Long:              rootHelp + "\n" + exitHelp + "\n" + environmentHelp,
 		Example:           rootExamples,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

@@ -11,13 +11,13 @@ import (
 
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
-	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
 const runHelp = `Run the whole pipeline of a YAML file: train the prior on the inputs and the conditional on the
 target (or take given models), score, select, write the kept rows, and write report.html. Every
-stage keeps its result in the output folder; a second run does only what changed, or nothing.`
+stage keeps its result in the output folder; a second run does only what changed, or nothing.
+Inputs, models and output may be on S3.`
 
 func newRunCommand(a *app) *cobra.Command {
 	var overrides []string
@@ -28,6 +28,7 @@ func newRunCommand(a *app) *cobra.Command {
 		Long:  runHelp + "\n" + exitHelp,
 		Example: `  curate run configs/demo.yaml
   curate run configs/demo.yaml --set output=/data/out --set select.keep_fraction=0.05
+  curate run configs/s3.yaml --quiet           # S3 to S3; prints nothing unless something is wrong
   curate run configs/demo.yaml --dry-run       # the resolved config and what would be done`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -142,11 +143,7 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	}
 	switch {
 	case r.app.json:
-		last := r.kept.manifest
-		if last == nil {
-			last = r.selected.manifest // sequences: nothing is written
-		}
-		if err := r.app.printJSON(last); err != nil {
+		if err := r.app.printJSON(r.kept.manifest); err != nil {
 			return err
 		}
 	case r.app.quiet:
@@ -222,12 +219,9 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 }
 
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
-	if r.config.scoreOptions().Unit != scoring.Document {
-		r.app.say("write: sequences are selected, which are not rows; their places are in %s", r.folder("selection"))
-		return stageResult{nothing: true}, nil
-	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
-		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers, Format: r.config.Write.Format,
+		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
+		Format: r.config.Write.Format, Tokens: r.config.tokenOptions(r.prior),
 	})
 	return r.kept, err
 }

@@ -13,47 +13,87 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
+
 	"github.com/curate-data/curate/internal/s3server"
 	"github.com/curate-data/curate/shards"
 )
 
-// corpusBucket is a server with one bucket, which holds the tiny corpus.
+// corpusBucket is a server with one bucket, which holds a corpus of ten rows.
 type corpusBucket struct {
 	server *s3server.Server
 	name   string
+	local  string // the corpus on disk
 	config string // of a run from the bucket to its folder "out"
 }
 
-// newCorpusBucket starts a server and uploads the inputs of tinyConfig. This
-// process, and those that it starts, find the server by their environment.
+// newCorpusBucket starts a server and uploads the corpus. This process, and
+// those that it starts, find the server by their environment.
 func newCorpusBucket(t *testing.T) corpusBucket {
 	t.Helper()
 	server := s3server.Start(t)
 	server.Setenv(t)
 	t.Setenv("CURATE_CACHE", filepath.Join(t.TempDir(), "cache"))
-	b := corpusBucket{server: server, name: server.Bucket(t)}
-	local, _ := tinyConfig(t)
-	uploads := map[string]string{
-		"pool/more.jsonl": filepath.Join(filepath.Dir(local), "more.jsonl"), "pool/heldout.parquet": "../../configs/demo/heldout.parquet",
-		"target.parquet": "../../configs/demo/target.parquet", "tokenizer.json": "../../configs/demo/tokenizer.json",
+	b := corpusBucket{server: server, name: server.Bucket(t), local: t.TempDir()}
+	for _, file := range smallCorpus(t, b.local) {
+		upload(t, b.uri(file), filepath.Join(b.local, file))
 	}
-	for key, file := range uploads {
-		upload(t, b.uri(key), file)
+	b.config = b.writeConfig(t, "s3://"+b.name)
+	return b
+}
+
+// smallCorpus writes a pool of two shards, a target and a tokenizer below a
+// folder and returns their names.
+func smallCorpus(t *testing.T, folder string) []string {
+	t.Helper()
+	type row struct {
+		ID     string `parquet:"id"`
+		Domain string `parquet:"domain"`
+		Text   string `parquet:"text"`
 	}
-	b.config = filepath.Join(t.TempDir(), "s3.yaml")
-	put(t, b.config, strings.Join([]string{
-		"inputs: [" + b.uri("pool/*") + "]",
-		"output: " + b.uri("out"),
-		"backend: " + backendForTests(t),
+	var rows []row
+	var target strings.Builder
+	for i, text := range []string{
+		"The ship lay still at the quay and the gulls were loud.", "To open a file, call open with its name and a mode.",
+		"She had not slept, and the long grey morning came slowly.", "A table has rows, and each row has a key that is unique.",
+	} {
+		rows = append(rows, row{fmt.Sprint("p", i), []string{"books", "docs"}[i%2], text})
+		fmt.Fprintf(&target, "{\"text\": %q}\n", "He said: "+text)
+	}
+	rows = append(rows, row{"p4", "books", "The wind turned, and with it the whole night."})
+	var pool bytes.Buffer
+	if err := parquet.Write(&pool, rows); err != nil {
+		t.Fatal(err)
+	}
+	tokenizer, err := os.ReadFile("../../configs/demo/tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(folder, "pool/en/five.parquet"), pool.String())
+	put(t, filepath.Join(folder, "target.jsonl"), target.String())
+	put(t, filepath.Join(folder, "tokenizer.json"), string(tokenizer))
+	tinyJSONL(t, filepath.Join(folder, "pool"))
+	return []string{"pool/en/five.parquet", "pool/more.jsonl", "target.jsonl", "tokenizer.json"}
+}
+
+// writeConfig writes a config file for the corpus at a place. Models of this
+// size are quicker on the pure-Go backend, which compiles nothing.
+func (b corpusBucket) writeConfig(t *testing.T, place string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "small.yaml")
+	put(t, file, strings.Join([]string{
+		"inputs: [" + place + "/pool/**]",
+		"output: " + place + "/out",
+		"backend: go",
 		"id_column: id",
 		"domain_column: domain",
-		"tokenizer: " + b.uri("tokenizer.json"),
-		"sequence_length: 32",
-		"prior: {preset: olmo-nano, batch_size: 4, tokens: 1024}",
-		"conditional: {target: [" + b.uri("target.parquet") + "], batch_size: 4, tokens: 512}",
-		"select: {keep_fraction: 0.25}",
+		"tokenizer: " + place + "/tokenizer.json",
+		"sequence_length: 16",
+		"prior: {preset: olmo-nano, batch_size: 2, tokens: 128}",
+		"conditional: {target: [" + place + "/target.jsonl], batch_size: 2, tokens: 64}",
+		"select: {keep_fraction: 0.4}",
 	}, "\n"))
-	return b
+	return file
 }
 
 // uri is that of a key in the bucket.
@@ -86,17 +126,16 @@ func upload(t *testing.T, place, file string) {
 // commands take the same URIs.
 func TestRunFromS3ToS3(t *testing.T) {
 	b := newCorpusBucket(t)
-	onDisk, output := tinyConfig(t)
-	mustCurate(t, "run", onDisk, "--quiet")
+	mustCurate(t, "run", b.writeConfig(t, b.local), "--quiet")
 	stdout, stderr := mustCurate(t, "run", b.config)
 	if !strings.Contains(stdout, b.uri("out/report.html")) {
 		t.Errorf("the summary lacks the report's place:\n%s", stdout)
 	}
-	if want := "done: 2 shards, 33 rows in, 8 kept, "; !strings.Contains(stderr, want) || !strings.Contains(stderr, "written to "+b.uri("out")+" in ") {
+	if want := "done: 2 shards, 10 rows in, 4 kept, "; !strings.Contains(stderr, want) || !strings.Contains(stderr, "written to "+b.uri("out")+" in ") {
 		t.Errorf("no line %q at the end of:\n%s", want, stderr)
 	}
-	want, got := treeDigests(t, filepath.Join(output, "data")), treeDigests(t, b.path("out/data"))
-	for _, name := range []string{"heldout.parquet", "more.parquet"} {
+	want, got := treeDigests(t, filepath.Join(b.local, "out/data")), treeDigests(t, b.path("out/data"))
+	for _, name := range []string{"en/five.parquet", "more.parquet"} {
 		if want[name] == "" || got[name] != want[name] {
 			t.Errorf("%s differs from that of a local run", name)
 		}
@@ -133,7 +172,7 @@ func TestRunFromS3ToS3(t *testing.T) {
 	if stdout, _ := mustCurate(t, "gc", b.uri("out")); !strings.Contains(stdout, "nothing to remove") {
 		t.Errorf("gc says:\n%s", stdout)
 	}
-	if stdout, _ := mustCurate(t, "inspect", b.uri("out/models/prior"), b.uri("out/data"), b.uri("pool/heldout.parquet")); !strings.Contains(stdout, "parameters") || !strings.Contains(stdout, "curate write") {
+	if stdout, _ := mustCurate(t, "inspect", b.uri("out/models/prior"), b.uri("out/data"), b.uri("pool/en/five.parquet")); !strings.Contains(stdout, "parameters") || !strings.Contains(stdout, "curate write") {
 		t.Errorf("inspect says:\n%s", stdout)
 	}
 }
@@ -143,7 +182,8 @@ func TestRunFromS3ToS3(t *testing.T) {
 // model is refused.
 func TestModelsFromS3(t *testing.T) {
 	b := newCorpusBucket(t)
-	prior, conditional := modelsForTests(t)
+	mustCurate(t, "run", b.writeConfig(t, b.local), "--quiet")
+	prior, conditional := filepath.Join(b.local, "out/models/prior"), filepath.Join(b.local, "out/models/conditional")
 	for role, folder := range map[string]string{"prior": prior, "conditional": conditional} {
 		for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "train.json", "train.jsonl", manifestName} {
 			upload(t, b.uri("models/"+role+"/"+name), filepath.Join(folder, name))
@@ -151,8 +191,8 @@ func TestModelsFromS3(t *testing.T) {
 	}
 	score := func(prior, conditional string) (string, int, string) {
 		out := t.TempDir()
-		code, _, stderr := curate(t, "score", "--prior", prior, "--conditional", conditional, "--backend", backendForTests(t),
-			"--sequence-length", "32", "--output", out, b.uri("pool/heldout.parquet"))
+		code, _, stderr := curate(t, "score", "--prior", prior, "--conditional", conditional, "--backend", "go",
+			"--output", out, b.uri("pool/en/five.parquet"))
 		return out, code, stderr
 	}
 	local, code, stderr := score(prior, conditional)
@@ -300,10 +340,9 @@ func TestSignalsOnS3(t *testing.T) {
 // answer, a run fails; no shard is called broken.
 func TestStoreFaultsAreNotTheShards(t *testing.T) {
 	b := newCorpusBucket(t)
-	prior, conditional := modelsForTests(t)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "not-the-one")
 	out := filepath.Join(t.TempDir(), "scores")
-	code, _, stderr := curate(t, "score", "--prior", prior, "--conditional", conditional, "--output", out, b.uri("pool/*"))
+	code, _, stderr := curate(t, "score", "--prior", b.local, "--conditional", b.local, "--output", out, b.uri("pool/**"))
 	if code != exitFailed || !strings.Contains(stderr, "credentials") || strings.Contains(stderr, "not-the-one") {
 		t.Errorf("wrong key: exit %d: %s", code, stderr)
 	}
@@ -320,5 +359,78 @@ func TestStoreFaultsAreNotTheShards(t *testing.T) {
 		if code, _, stderr := curate(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("curate %v: exit %d, want %d with %q: %s", c.args, code, exitUsage, c.want, stderr)
 		}
+	}
+}
+
+// TestEveryConfigRuns runs the YAML files that we ship on the small corpus, with
+// small models: those that name S3 in a bucket, the others on disk. (The nightly
+// one has its own test.)
+func TestEveryConfigRuns(t *testing.T) {
+	b := newCorpusBucket(t)
+	files, err := filepath.Glob("../../configs/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		c, err := loadConfig(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Prior.Model != "" {
+			continue
+		}
+		place := b.local
+		if strings.HasPrefix(c.Output, "s3://") {
+			place = "s3://" + b.name
+		}
+		args := []string{"run", file}
+		for _, set := range []string{
+			"inputs=[" + place + "/pool/**]", "output=" + place + "/" + filepath.Base(file), "backend=go", "sequence_length=16",
+			"tokenizer=" + place + "/tokenizer.json", "prior.preset=olmo-nano", "prior.tokens=128", "prior.batch_size=2",
+			"conditional.target=[" + place + "/target.jsonl]", "conditional.tokens=64", "conditional.batch_size=2",
+		} {
+			args = append(args, "--set", set)
+		}
+		if _, stderr := mustCurate(t, args...); !strings.Contains(stderr, "done: 2 shards, 10 rows in, ") {
+			t.Errorf("%s ends with:\n%s", file, stderr)
+		}
+	}
+}
+
+// TestS3Section: a config file may say where the store is; the environment has
+// the last word, and what is secret is refused.
+func TestS3Section(t *testing.T) {
+	b := newCorpusBucket(t)
+	read := func(section string) error {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "s3.yaml")
+		raw, err := os.ReadFile(b.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, file, string(raw)+"\n"+section)
+		code, stdout, stderr := curate(t, "run", file, "--dry-run")
+		if code == 0 && !strings.Contains(stdout, b.uri("pool/more.jsonl")) {
+			t.Errorf("the plan lacks an input:\n%s", stdout)
+		}
+		if code != 0 {
+			return fmt.Errorf("exit %d: %s", code, stderr)
+		}
+		return nil
+	}
+	if err := read("s3: {endpoint: \"http://127.0.0.1:1\", region: nowhere}"); err != nil {
+		t.Errorf("the environment has not the last word: %v", err)
+	}
+	for _, section := range []string{
+		"s3: {endpoint: \"https://user:secret@host\"}", "s3: {endpoint: host}", "s3: {access_key_id: x}", "s3: {checksums: sometimes}", "s3: {sse_kms_key_id: x}",
+	} {
+		if err := read(section); err == nil || !strings.HasPrefix(err.Error(), "exit 2") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", section, err)
+		}
+	}
+	t.Setenv("AWS_ENDPOINT_URL_S3", "")
+	t.Setenv("AWS_REGION", "")
+	if err := read("s3: {endpoint: \"" + b.server.URL() + "\", region: " + s3server.Region + ", path_style: true}"); err != nil {
+		t.Errorf("endpoint and region of the file: %v", err)
 	}
 }

@@ -213,3 +213,56 @@ func TestUnitFiles(t *testing.T) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, message)
 	}
 }
+
+// TestSchedules runs what the crontab, the service and the CronJob start, as
+// they start it, against a real bucket: the first does the work of the night,
+// the next finds a new shard, the last has nothing to do.
+func TestSchedules(t *testing.T) {
+	b := newCorpusBucket(t)
+	mustCurate(t, "run", b.config, "--quiet") // the models
+	etc, bin := t.TempDir(), t.TempDir()
+	program, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "curate")); err != nil {
+		t.Fatal(err)
+	}
+	nightly, err := os.ReadFile("../../configs/nightly.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(etc, "nightly.yaml"), strings.NewReplacer(
+		"s3://example-corpus/pool/**/*.parquet", b.uri("pool/**"), "s3://example-curated/nightly", b.uri("nightly"),
+		"s3://example-curated/fiction", b.uri("out"), "sequence_length: 512", "sequence_length: 16\nbackend: go", "0.0625", "0.4",
+	).Replace(string(nightly)))
+	put(t, filepath.Join(etc, "env"), strings.Join(b.server.Env(), "\n")+"\n")
+	here := strings.NewReplacer("/etc/curate", etc, "/usr/local/bin", bin, "/var/cache/curate", t.TempDir())
+	for i, want := range []string{"done: 2 shards, 10 rows in, 4 kept, ", "done: 3 shards, 15 rows in, 6 kept, ", "done: nothing to do, " + b.uri("nightly")} {
+		job := readSchedules(t)[i]
+		cmd := exec.Command(here.Replace(job.args[0]))
+		for _, arg := range job.args[1:] {
+			cmd.Args = append(cmd.Args, here.Replace(arg))
+		}
+		cmd.Env = append(os.Environ(), "CURATE_TEST_AS_COMMAND=1")
+		for _, v := range job.env {
+			if !strings.HasPrefix(v, "AWS_REGION=") { // the server's is another
+				cmd.Env = append(cmd.Env, here.Replace(v))
+			}
+		}
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%s: %v\n%s", job.file, err, stderr.String())
+		}
+		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+		if last := lines[len(lines)-1]; !strings.HasPrefix(last, want) {
+			t.Errorf("%s ends with %q, want %q", job.file, last, want)
+		}
+		if strings.Contains(job.args[len(job.args)-1], ">/dev/null") && stdout.Len() > 0 {
+			t.Errorf("%s: cron would mail the tables: %s", job.file, stdout.String())
+		}
+		upload(t, b.uri("pool/later.parquet"), filepath.Join(b.local, "pool/en/five.parquet"))
+	}
+	mustCurate(t, "verify", b.uri("nightly"))
+}

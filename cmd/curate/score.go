@@ -40,6 +40,7 @@ func newScoreCommand(a *app) *cobra.Command {
 		Short: "losses of both models for every document",
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
+  curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
   curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
@@ -80,17 +81,9 @@ func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 	}
 	o.Scoring.SequenceLength = 512
 	for _, folder := range []string{o.Prior, o.Conditional} {
-		store, err := a.stores.Folder(ctx, folder)
+		config, err := a.readModelConfig(ctx, folder)
 		if err != nil {
 			return err
-		}
-		raw, err := shards.ReadObject(ctx, store, "config.json", maxModelConfig)
-		if err != nil {
-			return fmt.Errorf("open model %s: %w (%s)", folder, err, modelHelp)
-		}
-		var config lm.Config
-		if err := json.Unmarshal(raw, &config); err != nil {
-			return fmt.Errorf("open model %s: %w", folder, err)
 		}
 		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
 	}
@@ -99,6 +92,22 @@ func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 
 // maxModelConfig bounds a config.json, which takes a few kilobytes.
 const maxModelConfig = 1 << 20
+
+func (a *app) readModelConfig(ctx context.Context, folder string) (lm.Config, error) {
+	var config lm.Config
+	store, err := a.stores.Folder(ctx, folder)
+	if err != nil {
+		return config, err
+	}
+	raw, err := shards.ReadObject(ctx, store, "config.json", maxModelConfig)
+	if err != nil {
+		return config, fmt.Errorf("open model %s: %w (%s)", folder, err, modelHelp)
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return config, fmt.Errorf("open model %s: %w", folder, err)
+	}
+	return config, nil
+}
 
 // runScore scores what is not scored yet and publishes the stage's manifest.
 func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptions) (_ stageResult, err error) {
@@ -123,6 +132,13 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	s.options = map[string]any{
 		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
 		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
+	}
+	if opt.Scoring.Unit == scoring.Sequence {
+		config, err := a.readModelConfig(ctx, opt.Prior)
+		if err != nil {
+			return stageResult{}, err
+		}
+		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
 	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
@@ -230,7 +246,7 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 	}
 	counts := scorer.Counts()
 	record.Rows = sink.rows
-	record.Tokens = counts.Tokens
+	record.Tokens, record.TailTokens = counts.Tokens, counts.TailTokens
 	// Scored rows are kept for selection; rows without a score are dropped here
 	// already, for their reason, and have no chance later.
 	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}

@@ -11,6 +11,7 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -29,6 +30,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		Short: "keep the best rows of the whole pool",
 		Long:  selectHelp + "\n" + exitHelp,
 		Example: `  curate select --scores out/scores --output out/selection --keep-fraction 0.0625
+  curate select --scores s3://b/scores --output s3://b/selection --keep-rows 100000
   curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +50,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&scores, "scores", "", "folder that `curate score` wrote")
+	flags.StringVar(&scores, "scores", "", "folder that 'curate score' wrote")
 	flags.StringVarP(&output, "output", "o", "", "folder for the selection")
 	flags.StringVar(&method, "method", string(colorfilter.Color), "color (prior minus conditional loss), conditional, perplexity or random")
 	flags.Float64Var(&fraction, "keep-fraction", 0, "keep this fraction of all rows, rounded down (1/tau in the paper)")
@@ -134,6 +136,9 @@ func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilt
 	defer s.close(&err)
 	s.from(source.manifest)
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
+	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
+		s.options["scoring"] = source.manifest.Options // to cut the shards again
+	}
 	cut = &colorfilter.Cut{}
 	if result, done, err := s.done(ctx, source.manifest.Backend); done || err != nil {
 		return result, cut, errors.Join(err, decodeDetail(result.manifest, cut))

@@ -190,7 +190,7 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	recordName := path.Join(unitsFolder, name+".json")
 	record, err := s.readRecord(ctx, recordName)
 	if err == nil && record.Key == key && s.hasFile(ctx, record) {
-		s.addUnit(record)
+		s.addUnits(record)
 		return record, nil
 	}
 	// A record without a key comes first: it vouches for no file, and says that
@@ -205,14 +205,14 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	if err := s.writeRecord(ctx, recordName, record); err != nil {
 		return shards.Unit{}, err
 	}
-	s.addUnit(record)
+	s.addUnits(record)
 	return record, nil
 }
 
-func (s *stage) addUnit(record shards.Unit) {
+func (s *stage) addUnits(records ...shards.Unit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.units = append(s.units, record)
+	s.units = append(s.units, records...)
 }
 
 // writeUnit writes and publishes the file of a unit.

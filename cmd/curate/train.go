@@ -84,7 +84,7 @@ func newTrainConditionalCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "conditional --from DIR --target IN... --output DIR",
 		Short:   "fine-tune a prior on the target",
-		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional",
+		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional\n  curate train conditional --from s3://b/prior --target s3://b/target/ --output s3://b/conditional",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--from": opt.From, "--output": opt.Output}); err != nil {
 				return err

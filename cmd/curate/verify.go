@@ -102,7 +102,7 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 		}
 		found.Files++
 		found.Bytes += unit.Size
-		err := verifyUnit(ctx, store, m.Stage, unit)
+		err := verifyUnit(ctx, store, fileKind(m), unit)
 		if ctx.Err() != nil {
 			return found, context.Cause(ctx)
 		}
@@ -110,7 +110,11 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 			found.Faults = append(found.Faults, fmt.Sprintf("%s: %v", unit.File, err))
 		}
 	}
-	var err error
+	faults, err := verifyTokens(ctx, store, m)
+	if err != nil {
+		return found, err
+	}
+	found.Faults = append(found.Faults, faults...)
 	found.Notes, err = unnamedNotes(ctx, store)
 	return found, err
 }

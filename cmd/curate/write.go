@@ -10,21 +10,24 @@ import (
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
-	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
-	Workers           int    // shards at a time; the bytes do not depend on it
-	Format            string // shards.OutputFormat
+	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
+	Tokens            tokenOptions // of sequences
+	Workers           int          // shards at a time; the bytes do not depend on it
 }
 
 const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
 and key-value metadata as in the input, rows in their order, file names as the inputs'. One column is
 added: the score. JSON lines that stay JSON lines keep their bytes. What --format cannot hold is an
-error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.`
+error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.
+
+A selection of sequences is written as tokens instead, T to a sequence, without change: as .npy
+with a .csv.gz of the documents (dolma, OLMo) or as .ds with index and metadata (datatrove).`
 
 func newWriteCommand(a *app) *cobra.Command {
 	var opt writeOptions
@@ -34,13 +37,12 @@ func newWriteCommand(a *app) *cobra.Command {
 		Short: "write the kept rows, unchanged",
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
+  curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
   curate write --selection out/selection --output out/data --no-score-column pool/
-  curate write --selection out/selection --output out/data --format jsonl.zst pool/`,
+  curate write --selection out/selection --output out/data --format jsonl.zst pool/
+  curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
-				return err
-			}
-			if err := checkFormat(opt.Format); err != nil {
 				return err
 			}
 			if noScore {
@@ -54,18 +56,23 @@ func newWriteCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opt.Selection, "selection", "", "folder that `curate select` wrote")
+	flags.StringVar(&opt.Selection, "selection", "", "folder that 'curate select' wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
-	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
 	addFormatFlag(flags, &opt.Format)
+	addTokenFlags(flags, &opt.Tokens)
+	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
 
 // runWrite copies the kept rows of every shard and publishes the manifest.
 func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (_ stageResult, err error) {
-	selection, err := openSelection(ctx, a, opt.Selection)
+	selection, err := readSelection(ctx, a, opt.Selection)
+	if err != nil {
+		return stageResult{}, err
+	}
+	job, err := newWriteJob(ctx, a, selection, opt)
 	if err != nil {
 		return stageResult{}, err
 	}
@@ -82,19 +89,18 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	s.models, s.tokenizer = selection.manifest.Models, selection.manifest.Tokenizer
-	s.options = map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}
-	formatOption(s.options, opt.Format)
+	s.options = job.options
 	if result, done, err := s.done(ctx, selection.manifest.Backend); done || err != nil {
 		return result, err
 	}
 	s.backend = selection.manifest.Backend
-	task := a.progress.Start("write", "rows", selection.manifest.Counts.RowsIn)
+	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
 	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
 			return nil
 		}
-		err := writeShard(ctx, s, in, names[i], selection, selection.files[in.Shard], opt, task)
+		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
 		return s.shardFailed(ctx, in, err)
 	})
 	if err != nil {
@@ -158,18 +164,6 @@ type selection struct {
 	faults   map[string]string      // of shards that could not be read, by shard
 }
 
-// openSelection opens a selection of rows, to write them.
-func openSelection(ctx context.Context, a *app, folder string) (*selection, error) {
-	s, err := readSelection(ctx, a, folder)
-	if err != nil {
-		return nil, err
-	}
-	if unit := optionOf(s.manifest, "unit"); unit != string(scoring.Document) {
-		return nil, usagef("%s selects %ss, which are not rows: to write rows, score with --unit document", folder, unit)
-	}
-	return s, nil
-}
-
 // readSelection opens a selection of rows or of sequences.
 func readSelection(ctx context.Context, a *app, folder string) (*selection, error) {
 	store, err := a.stores.Folder(ctx, folder)
@@ -224,6 +218,9 @@ func (s *selection) check(inputs []stageInput) error {
 // outputNames gives each input its output file: the same relative path, with
 // the extension of the format.
 func outputNames(inputs []shards.Input, format string) ([]string, error) {
+	if isTokenFormat(format) {
+		format = "" // token files replace the extension of Parquet, whatever they are
+	}
 	names := make([]string, len(inputs))
 	taken := map[string]string{}
 	for i, in := range inputs {

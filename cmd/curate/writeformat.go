@@ -6,25 +6,18 @@ import (
 	"github.com/curate-data/curate/shards"
 )
 
-const formatHelp = `what to write: parquet, jsonl, jsonl.zst, jsonl.gz, arrow (file), arrows (stream) or same (as the input)`
+const formatHelp = `what to write: parquet (the default), jsonl, jsonl.zst, jsonl.gz, arrow (file), arrows (stream) or same (as the input); sequences: npy (the default) or ds`
 
 // addFormatFlag adds --format.
 func addFormatFlag(flags *pflag.FlagSet, format *string) {
-	flags.StringVar(format, "format", string(shards.OutParquet), formatHelp)
-}
-
-// checkFormat is a usage error unless format is one that can be written.
-func checkFormat(format string) error {
-	if err := shards.OutputFormat(format).Validate(); err != nil {
-		return usageError{err}
-	}
-	return nil
+	flags.StringVar(format, "format", "", formatHelp)
 }
 
 // formatOption records the format among the options that decide a stage's
 // bytes. Parquet goes without saying, so that older output stays valid.
-func formatOption(options map[string]any, format string) {
+func formatOption(options map[string]any, format string) map[string]any {
 	if format != "" && format != string(shards.OutParquet) {
 		options["format"] = format
 	}
+	return options
 }

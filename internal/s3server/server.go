@@ -36,11 +36,12 @@ type Server struct {
 	binary  string
 	folder  string
 	cert    certificate // none for http
+	minio   bool        // not the gateway
 	process *process
 }
 
 // Start starts a server that speaks http. It ends with the test.
-func Start(t testing.TB) *Server { return start(t, certificate{}) }
+func Start(t testing.TB) *Server { return start(t, binary(t), certificate{}, false) }
 
 // StartTLS starts a server that speaks https with a certificate of its own,
 // which Env makes clients trust.
@@ -50,12 +51,19 @@ func StartTLS(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, cert)
+	return start(t, binary(t), cert, false)
 }
 
-func start(t testing.TB, cert certificate) *Server {
+// StartMinIO starts a MinIO server, given its program. Its buckets are not
+// folders: Bucket does not work, and Proxy neither.
+func StartMinIO(t testing.TB, program string) *Server {
 	t.Helper()
-	s := &Server{AccessKey: "test" + rand.Text(), SecretKey: rand.Text(), binary: binary(t), folder: t.TempDir(), cert: cert}
+	return start(t, program, certificate{}, true)
+}
+
+func start(t testing.TB, program string, cert certificate, minio bool) *Server {
+	t.Helper()
+	s := &Server{AccessKey: "test" + rand.Text(), SecretKey: rand.Text(), binary: program, folder: t.TempDir(), cert: cert, minio: minio}
 	s.Data = filepath.Join(s.folder, "data")
 	for _, name := range []string{"data", "versions", "sidecar"} {
 		if err := os.Mkdir(filepath.Join(s.folder, name), 0o755); err != nil {
@@ -86,8 +94,12 @@ func (s *Server) run() error {
 	if s.cert.certFile != "" {
 		args = append(args, "-cert", s.cert.certFile, "-key", s.cert.keyFile)
 	}
+	if s.minio {
+		args = []string{"server", "--quiet", "--address", s.Address, s.Data}
+	}
 	var err error
-	s.process, err = startProcess(s.folder, s.binary, args, "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
+	s.process, err = startProcess(s.folder, s.binary, args, "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey,
+		"MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
 	if err != nil {
 		return err
 	}
@@ -107,16 +119,12 @@ func (s *Server) URL() string {
 func (s *Server) Env() []string { return s.env(s.URL()) }
 
 func (s *Server) env(endpoint string) []string {
-	env := []string{
+	return []string{
 		"AWS_ENDPOINT_URL_S3=" + endpoint, "AWS_ENDPOINT_URL=", "AWS_REGION=" + Region, "AWS_DEFAULT_REGION=",
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_SESSION_TOKEN=",
 		"AWS_PROFILE=", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_REQUEST_CHECKSUM_CALCULATION=", "AWS_RESPONSE_CHECKSUM_VALIDATION=",
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_CA_BUNDLE=" + s.cert.certFile, "AWS_MAX_ATTEMPTS=", "AWS_RETRY_MODE=", "AWS_REQUEST_CHECKSUM_CALCULATION=", "AWS_RESPONSE_CHECKSUM_VALIDATION=",
 	}
-	if s.cert.certFile != "" {
-		env = append(env, "AWS_CA_BUNDLE="+s.cert.certFile)
-	}
-	return env
 }
 
 // Setenv sets the variables of Env for the rest of the test.

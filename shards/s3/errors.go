@@ -86,7 +86,7 @@ func (c *Client) wrap(ctx context.Context, op, bucket, key string, err error) er
 		e.cause = context.Cause(ctx)
 	case errors.Is(err, context.Canceled):
 		e.cause = context.Canceled
-	case e.Status == http.StatusNotFound && e.Code != "NoSuchBucket" && e.Code != "NoSuchUpload":
+	case e.Status == http.StatusNotFound && (e.Code == "NoSuchKey" || e.Code == "NotFound" || e.Code == ""):
 		e.cause = fs.ErrNotExist
 	}
 	if e.Code == "UnknownError" || e.Code == "" && e.Status != 0 { // a HEAD has no body to say more

@@ -87,10 +87,12 @@ func (s *Store) Lock(ctx context.Context) (context.Context, func() error, error)
 // take writes the lock object, if none is there that counts.
 func (l *lock) take(ctx context.Context) error {
 	c := l.store.client
-	for range lockTries {
-		if c.conditions.absent() {
+	for try := range lockTries {
+		// Some versioned stores take a deleted lock for one that is there.
+		if c.conditions.absent() || try == missingTries {
 			return l.takeUnconditionally(ctx)
 		}
+		began := time.Now()
 		err := l.write(ctx, aws.String("*"), nil)
 		if err == nil {
 			return l.probe(ctx)
@@ -109,12 +111,16 @@ func (l *lock) take(ctx context.Context) error {
 		case err != nil:
 			return err
 		case there.Owner == l.record.Owner: // a repeated request whose first answer was lost
-			l.etag = there.etag
+			l.etag, l.since = there.etag, began
 			return nil
 		case !there.expired:
 			return l.store.lockedBy(there)
 		}
 		err = l.write(ctx, nil, &there.etag)
+		if lacksConditions(err) {
+			c.conditions.lack(c, "If-Match")
+			continue
+		}
 		if code, _ := status(err); code != http.StatusPreconditionFailed && code != http.StatusConflict && code != http.StatusNotFound {
 			return err
 		}

@@ -37,22 +37,9 @@ func (s *Store) open(ctx context.Context, key string) (*shards.Ranged, error) {
 		return nil, c.wrap(ctx, "open object", s.bucket, key, err)
 	}
 	defer out.Body.Close()
-	size, from := aws.ToInt64(out.ContentLength), int64(0)
-	if out.ContentRange != nil {
-		var to int64
-		if from, to, size, err = parseRange(*out.ContentRange); err != nil || to != size {
-			return nil, fmt.Errorf("open object %s: the store answered with range %q", "s3://"+s.bucket+"/"+key, *out.ContentRange)
-		}
-	}
-	var tail []byte
-	if size-from <= tailBytes { // else the store does not know ranges from the end
-		tail = make([]byte, size-from)
-		if _, err := io.ReadFull(out.Body, tail); err != nil {
-			tail = nil // the connection broke: it is read when it is needed
-		}
-		if _, err := out.Body.Read(make([]byte, 1)); err != io.EOF {
-			tail = nil
-		}
+	size, tail, err := shards.ReadTail(out.Body, aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange), tailBytes)
+	if err != nil {
+		return nil, fmt.Errorf("open object s3://%s/%s: %w", s.bucket, key, err)
 	}
 	return shards.NewRanged(ctx, "s3://"+s.bucket+"/"+key, size, tail, s.fetch(key, out.ETag)), nil
 }
@@ -84,25 +71,10 @@ func (s *Store) fetch(key string, etag *string) shards.Fetch {
 		if err != nil {
 			return nil, c.wrap(ctx, "read object", s.bucket, key, err)
 		}
-		from, to, _, err := parseRange(aws.ToString(out.ContentRange))
-		whole := out.ContentRange == nil && offset == 0 && aws.ToInt64(out.ContentLength) == length
-		if !whole && (err != nil || from != offset || to != offset+length) {
+		if err := shards.CheckRange(aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange), offset, length); err != nil {
 			out.Body.Close()
-			return nil, fmt.Errorf("read object s3://%s/%s: asked for bytes %d to %d, the store answered with range %q: it does not serve ranges",
-				s.bucket, key, offset, offset+length, aws.ToString(out.ContentRange))
+			return nil, fmt.Errorf("read object s3://%s/%s: %w", s.bucket, key, err)
 		}
 		return out.Body, nil
 	}
-}
-
-// parseRange reads "bytes 0-9/100" as 0, 10, 100.
-func parseRange(header string) (from, to, size int64, err error) {
-	if _, err := fmt.Sscanf(header, "bytes %d-%d/%d", &from, &to, &size); err != nil {
-		return 0, 0, 0, fmt.Errorf("range %q: %w", header, err)
-	}
-	to++
-	if from < 0 || to < from || size < to {
-		return 0, 0, 0, fmt.Errorf("range %q contradicts itself", header)
-	}
-	return from, to, size, nil
 }

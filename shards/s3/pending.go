@@ -172,6 +172,10 @@ func (p *pending) put(ctx context.Context) error {
 	return p.publishNew(ctx, try)
 }
 
+// missingTries is how often a request is made that fails because an object is
+// there, when none is.
+const missingTries = 4
+
 // publishNew runs a request that must not replace an object. try is told
 // whether the request itself says so; a store that does not know the condition
 // is asked beforehand what is there.
@@ -193,14 +197,17 @@ func (p *pending) publishNew(ctx context.Context, try func(conditional bool) err
 			return nil
 		case lacksConditions(err):
 			c.conditions.lack(c, "If-None-Match")
-		case code == http.StatusPreconditionFailed:
-			return p.decide(ctx)
-		case code == http.StatusConflict && attempt < 5:
-			// Another request for the key is being decided.
-			if err := p.decide(ctx); !errors.Is(err, fs.ErrNotExist) {
+		case code == http.StatusPreconditionFailed || code == http.StatusConflict:
+			// On conflict another request for the key is being decided.
+			err := p.decide(ctx)
+			if !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			if err := sleep(ctx, time.Duration(attempt)*100*time.Millisecond); err != nil {
+			if attempt == missingTries {
+				// Some versioned stores take a deleted object for one that is there.
+				return try(false)
+			}
+			if err := sleep(ctx, time.Duration(attempt)*50*time.Millisecond); err != nil {
 				return err
 			}
 		default:
