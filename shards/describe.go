@@ -29,7 +29,11 @@ func (s *Shard) Columns() []Column {
 func (r *parquetReader) columnTypes() []Column {
 	var columns []Column
 	for _, field := range r.file.Schema().Fields() {
-		columns = append(columns, Column{field.Name(), describeType(field)})
+		column := Column{Name: field.Name()}
+		if err := guard(func() error { column.Type = describeType(field); return nil }); err != nil {
+			column.Type = "invalid" // reading it says why
+		}
+		columns = append(columns, column)
 	}
 	return columns
 }

@@ -82,3 +82,22 @@ func TestBodyThatClaimsMore(t *testing.T) {
 func sectionOf(file []byte, meta *format.ColumnMetaData) *io.SectionReader {
 	return io.NewSectionReader(bytesObject(file), chunkStart(meta), meta.TotalCompressedSize)
 }
+
+// TestLeafThatIsAList: a column without children that says it is a list is
+// refused, by whatever looks at it first.
+func TestLeafThatIsAList(t *testing.T) {
+	file, meta := liedFile(t, lie{tell: func(m *format.FileMetaData) {
+		for i := range m.Schema {
+			if m.Schema[i].Name == "text" {
+				m.Schema[i].LogicalType.Value = &format.ListType{}
+				m.Schema[i].ConvertedType.Valid = false
+			}
+		}
+	}})
+	m := &mutant{mutantSource: mutantSource{file: "x.parquet", cols: Columns{"text", "id", ""}, rows: meta}, bytes: file}
+	for way := range ways {
+		if o := try(m, way); o.Result != refused && o.Result != accepted {
+			t.Errorf("%s: %+v", o.Way, o)
+		}
+	}
+}

@@ -73,7 +73,8 @@ func (r *parquetReader) columns() []string {
 
 func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols Columns, from, to int) iter.Seq2[pipeline.Batch, error] {
 	return func(yield func(pipeline.Batch, error) bool) {
-		plan, err := r.plan(cols)
+		var plan textPlan
+		err := guard(func() (err error) { plan, err = r.plan(cols); return err })
 		if err != nil {
 			yield(pipeline.Batch{}, err)
 			return

@@ -24,7 +24,9 @@ func readTable[T any](ctx context.Context, obj Object, columns []tableColumn[T],
 			yield(nil, err)
 			return
 		}
-		leaves, columns, err := tableLeaves(r, columns, wanted)
+		var leaves []*leaf
+		columns := columns // those that are wanted
+		err = guard(func() (err error) { leaves, columns, err = tableLeaves(r, columns, wanted); return err })
 		if err != nil {
 			yield(nil, err)
 			return
