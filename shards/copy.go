@@ -74,6 +74,8 @@ type rowDecisions struct {
 	batch *pipeline.Decisions
 	at    int // rows of batch handed out
 	count CopyCounts
+	row   int64      // rows handed out
+	part  *partRange // which rows count; nil for all
 
 	keep   []bool
 	scores []float32
@@ -95,7 +97,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 			return nil, nil, err
 		}
 		if !ok {
-			return nil, nil, fmt.Errorf("decisions end before row %d", d.count.RowsIn)
+			return nil, nil, fmt.Errorf("decisions end before row %d", d.row)
 		}
 		if err := d.one(); err != nil {
 			return nil, nil, err
@@ -108,7 +110,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 func (d *rowDecisions) end() error {
 	ok, err := d.fill()
 	if err == nil && ok {
-		err = fmt.Errorf("a decision for row %d, but the shard has only %d rows", d.batch.Row[d.at], d.count.RowsIn)
+		err = fmt.Errorf("a decision for row %d, but the shard has only %d rows", d.batch.Row[d.at], d.row)
 	}
 	return err
 }
@@ -135,14 +137,19 @@ func (d *rowDecisions) fill() (bool, error) {
 // one moves one decision to keep and scores, and counts it.
 func (d *rowDecisions) one() error {
 	b, i := d.batch, d.at
-	if b.Shard != d.shard || b.Row[i] != d.count.RowsIn || b.Seq[i] != 0 {
+	if b.Shard != d.shard || b.Row[i] != d.row || b.Seq[i] != 0 {
 		return fmt.Errorf("want the decision for row %d of %s, got that for row %d of %s, seq %d",
-			d.count.RowsIn, d.shard, b.Row[i], b.Shard, b.Seq[i])
+			d.row, d.shard, b.Row[i], b.Shard, b.Seq[i])
 	}
 	if b.Keep[i] != (b.Reason[i] == "") {
 		return fmt.Errorf("row %d: keep is %t, but the reason is %q", b.Row[i], b.Keep[i], b.Reason[i])
 	}
 	d.at++
+	d.row++
+	if d.part != nil && !d.part.has(b.Keep[i]) {
+		d.keep = append(d.keep, false)
+		return nil
+	}
 	d.count.RowsIn++
 	d.keep = append(d.keep, b.Keep[i])
 	if b.Keep[i] {
@@ -152,6 +159,22 @@ func (d *rowDecisions) one() error {
 		d.count.Dropped[b.Reason[i]]++
 	}
 	return nil
+}
+
+// partRange picks the rows of a CopyPart.
+type partRange struct {
+	from, to int64
+	last     bool
+	kept     int64 // kept rows so far
+}
+
+// has tells whether the next row, which is kept or not, is of the part.
+func (p *partRange) has(keep bool) bool {
+	ok := p.kept >= p.from && (p.kept < p.to || p.last && !keep)
+	if keep {
+		p.kept++
+	}
+	return ok
 }
 
 // isNaN32 is math.IsNaN for scores.
