@@ -75,9 +75,11 @@ func readArrowFooter(obj Object) (arrowBlocks, error) {
 	}
 	var err error
 	if !startsWithSchema(obj, limit) {
-		blocks.schema, err = footerSchema(footer)
+		if blocks.schema, err = footerSchema(footer); err != nil {
+			return blocks, err
+		}
 	}
-	return blocks, err
+	return blocks, blocks.checkGaps(obj, limit, length)
 }
 
 // startsWithSchema tells whether a file's first message, which ends before limit,
@@ -102,7 +104,8 @@ type arrowMessages struct {
 	blocks []arrowBlock // what to read after the schema, in a file
 	schema []byte       // the schema message, where it is not the first
 	file   bool
-	begun  bool // the schema has been read
+	begun  bool        // the schema has been read
+	views  *viewCounts // of the schema
 	last   *ipc.Message
 	failed error // kept, since the decoder takes some errors for the end
 }
@@ -158,6 +161,15 @@ func (r *arrowMessages) next() (*ipc.Message, error) {
 	}
 	var message arrowMessage
 	if err := guard(func() (err error) { message, err = checkArrowMessage(meta); return err }); err != nil {
+		return nil, err
+	}
+	if err := guard(func() (err error) {
+		if message.kind == kindSchema {
+			r.views, err = countViews(meta)
+			return err
+		}
+		return r.views.check(message.kind, meta)
+	}); err != nil {
 		return nil, err
 	}
 	at, err := r.in.Seek(0, io.SeekCurrent)

@@ -1,10 +1,9 @@
 package shards
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -16,8 +15,9 @@ import (
 const (
 	// readBuffers is the memory for reads from a file, of all columns together.
 	readBuffers = 4 << 20
-	// valueRun is how many values are handed from a reader to a writer at once.
-	valueRun = 256
+	// lookAhead is the most rows of a row group that is looked at as a whole,
+	// 5 bytes each: larger ones are not spliced.
+	lookAhead = 4 << 20
 )
 
 // copyParquet copies the kept rows of a Parquet file. Every column is read and
@@ -35,15 +35,17 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	file, err := reopenNarrow(in.obj, len(out.leaves))
+	splice, err := spliceStored(in.obj, footer, out, target.opt)
+	if err != nil {
+		return err
+	}
+	file, err := reopenNarrow(in.obj, footer.columns)
 	if err != nil {
 		return err
 	}
 	for g, group := range file.RowGroups() {
 		c := groupCopy{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], out: out, score: target.opt.ScoreColumn != ""}
-		err := c.run(ctx, target.rows)
-		c.close()
-		if err != nil {
+		if err := c.copy(ctx, g, splice, target.rows); err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
 		}
 	}
@@ -51,6 +53,59 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 		return err
 	}
 	return guard(out.finish)
+}
+
+// spliceStored makes the splicer of a file: it copies what is stored, also where
+// pages are unpacked to be read.
+func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
+	unpacked, ok := obj.(*unpackedObject)
+	if !ok {
+		return newSplicer(obj, footer, out, opt)
+	}
+	stored, err := readFooter(unpacked.Object)
+	if errors.Is(err, ErrUnsupported) {
+		return &splicer{}, nil // a codec that is not written
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSplicer(unpacked.Object, stored, out, opt)
+}
+
+// copy splices the row group if all of it is kept, or copies the rows that are.
+func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowDecisions) error {
+	c.next = rows.take
+	if n := c.meta.NumRows; splice.able && n > 0 && n <= lookAhead {
+		keep, scores, err := rows.take(int(n))
+		if err != nil {
+			return err
+		}
+		if int64(len(scores)) == n && splice.takes() {
+			if !c.score {
+				scores = nil
+			}
+			return splice.splice(ctx, g, scores)
+		}
+		c.next = replay(keep, scores)
+	}
+	defer c.close()
+	return c.run(ctx)
+}
+
+// replay hands out decisions that were taken before.
+func replay(keep []bool, scores []float32) func(n int) ([]bool, []float32, error) {
+	return func(n int) ([]bool, []float32, error) {
+		run := keep[:n]
+		kept := 0
+		for _, k := range run {
+			if k {
+				kept++
+			}
+		}
+		s := scores[:kept]
+		keep, scores = keep[n:], scores[kept:]
+		return run, s, nil
+	}
 }
 
 // reopenNarrow opens a file that openParquet accepted with smaller reads: all
@@ -74,7 +129,14 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	encodings := make([]encoding.Encoding, len(inputs), len(inputs)+1)
 	for i := range inputs {
 		encodings[i] = outputEncoding(footer.meta.RowGroups, i)
-		if encodings[i] == &parquet.RLEDictionary && !repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData) {
+		if encodings[i] != &parquet.RLEDictionary {
+			continue
+		}
+		many, err := repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: header of page 0: %w", inputs[i].name(), err)
+		}
+		if !many {
 			encodings[i] = nil
 		}
 	}
@@ -132,63 +194,6 @@ func copiedMetadata(input []format.KeyValue, opt CopyOptions) ([]format.KeyValue
 	return out, nil
 }
 
-// outputEncoding is the encoding of a column in the output: that of the
-// input's data pages, a dictionary where none of them fell back from it.
-func outputEncoding(groups []format.RowGroup, column int) encoding.Encoding {
-	chosen := format.Encoding(-1)
-	for g := range groups {
-		m := &groups[g].Columns[column].MetaData
-		pages := m.EncodingStats
-		if len(pages) == 0 { // an older writer: the chunk's list, levels and dictionary page included
-			for _, e := range m.Encoding {
-				if e != format.RLE && e != format.BitPacked && !(e == format.Plain && m.DictionaryPageOffset > 0) {
-					pages = append(pages, format.PageEncodingStats{PageType: format.DataPage, Encoding: e})
-				}
-			}
-		}
-		for _, p := range pages {
-			e := p.Encoding
-			switch {
-			case p.PageType == format.DictionaryPage:
-				continue
-			//lint:ignore SA1019 older files have it
-			case e == format.PlainDictionary:
-				e = format.RLEDictionary
-			case e == format.RLE: // of booleans
-				e = format.Plain
-			}
-			if chosen != -1 && chosen != e {
-				return &parquet.Plain
-			}
-			chosen = e
-		}
-	}
-	switch chosen {
-	case format.RLEDictionary:
-		return &parquet.RLEDictionary
-	case format.DeltaBinaryPacked:
-		return &parquet.DeltaBinaryPacked
-	case format.DeltaLengthByteArray:
-		return &parquet.DeltaLengthByteArray
-	case format.DeltaByteArray:
-		return &parquet.DeltaByteArray
-	case format.ByteStreamSplit:
-		return &parquet.ByteStreamSplit
-	}
-	return &parquet.Plain
-}
-
-// repeats tells, by the header of its dictionary, whether a chunk has each of
-// its values twice or more on average: with fewer a dictionary saves nothing.
-func repeats(obj Object, meta *format.ColumnMetaData) bool {
-	var header format.PageHeader
-	section := bufio.NewReaderSize(io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize), 128)
-	err := guard(func() error {
-		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(section)).Decode(&header)
-	})
-	return err != nil || header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2
-}
-
 // groupCopy copies the kept rows of one row group, window by window.
 type groupCopy struct {
 	obj     Object
@@ -196,18 +201,19 @@ type groupCopy struct {
 	meta    *format.RowGroup
 	out     *rowWriter
 	score   bool
-	columns []*columnReader // opened at the first kept row
-	skipped []bool          // windows without a kept row that columns have not passed yet
+	next    func(n int) (keep []bool, scores []float32, err error) // decisions
+	columns []*columnReader                                        // opened at the first kept row
+	skipped []bool                                                 // windows without a kept row that columns have not passed yet
 }
 
-func (c *groupCopy) run(ctx context.Context, rows *rowDecisions) error {
+func (c *groupCopy) run(ctx context.Context) error {
 	perRow := c.rawPerRow()
 	for left := c.meta.NumRows; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(c.out.windowRows(perRow), left)
-		keep, scores, err := rows.take(int(n))
+		keep, scores, err := c.next(int(n))
 		if err != nil {
 			return err
 		}
@@ -228,15 +234,28 @@ func (c *groupCopy) run(ctx context.Context, rows *rowDecisions) error {
 // rawPerRow is the raw size of a row, by the footer: less than its values where
 // a dictionary holds them.
 func (c *groupCopy) rawPerRow() int64 {
-	var raw int64
-	for i := range c.meta.Columns {
-		raw += max(0, c.meta.Columns[i].MetaData.TotalUncompressedSize)
+	return rawBytes(c.meta) / max(1, c.meta.NumRows)
+}
+
+// prefetch tells an object that the pages of a row group will be read.
+func prefetch(obj Object, group *format.RowGroup) {
+	ahead, ok := obj.(prefetcher)
+	if !ok {
+		return
 	}
-	return raw / max(1, c.meta.NumRows)
+	var ranges []Range
+	for i := range group.Columns {
+		meta := &group.Columns[i].MetaData
+		if meta.TotalCompressedSize > 0 {
+			ranges = append(ranges, Range{chunkStart(meta), meta.TotalCompressedSize})
+		}
+	}
+	ahead.Prefetch(ranges)
 }
 
 // open starts to read every column, once its page headers are sound.
 func (c *groupCopy) open() error {
+	prefetch(c.obj, c.meta)
 	for i, chunk := range c.group.ColumnChunks() {
 		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
@@ -304,162 +323,4 @@ func (c *groupCopy) close() {
 	for _, column := range c.columns {
 		_ = guard(column.close)
 	}
-}
-
-// columnReader reads the values of a column chunk as whole rows.
-type columnReader struct {
-	leaf   *leafColumn
-	pages  parquet.Pages
-	page   parquet.Page
-	values parquet.ValueReader
-	buf    [valueRun]parquet.Value
-	at, n  int // buf[at:n] are read and not yet used
-	eof    bool
-	count  int64 // values used
-	out    []parquet.Value
-}
-
-// copyRows moves past one row for each element of keep and emits the values of
-// those that are kept, whole rows at a time. Emitted values are valid until
-// emit returns.
-func (c *columnReader) copyRows(keep []bool, emit func([]parquet.Value) error) error {
-	c.out = c.out[:0]
-	for i, kept := range keep {
-		if err := c.row(kept, emit); err != nil {
-			if err == io.EOF {
-				return fmt.Errorf("%w: it ends %d rows early", ErrCorrupt, len(keep)-i)
-			}
-			return err
-		}
-		if len(c.out) >= valueRun {
-			if err := c.flush(emit); err != nil {
-				return err
-			}
-		}
-	}
-	return c.flush(emit)
-}
-
-// row uses up the values of one row: the next one and those that repeat.
-func (c *columnReader) row(kept bool, emit func([]parquet.Value) error) error {
-	begin := len(c.out)
-	if err := c.fill(&begin, emit); err != nil {
-		return err
-	}
-	if c.buf[c.at].RepetitionLevel() != 0 {
-		return fmt.Errorf("%w: a row begins in the middle of a list", ErrCorrupt)
-	}
-	for {
-		if kept {
-			c.out = append(c.out, c.buf[c.at])
-		}
-		c.at++
-		c.count++
-		if err := c.fill(&begin, emit); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if c.buf[c.at].RepetitionLevel() == 0 {
-			return nil
-		}
-	}
-}
-
-// fill makes sure that buf[at] is the next value. Before a page is given back,
-// the rows in out are emitted, except for the one that begins at *begin, which
-// may go on in the next page: its values are cloned.
-func (c *columnReader) fill(begin *int, emit func([]parquet.Value) error) error {
-	for c.at == c.n {
-		if c.eof {
-			return io.EOF
-		}
-		if c.values != nil {
-			n, err := c.values.ReadValues(c.buf[:])
-			c.at, c.n = 0, n
-			if err != nil && err != io.EOF {
-				return fmt.Errorf("decode values: %w", err)
-			}
-			if n > 0 {
-				return c.checkLevels()
-			}
-		}
-		if err := c.letGo(begin, emit); err != nil {
-			return err
-		}
-		page, err := c.pages.ReadPage()
-		if err == io.EOF {
-			c.eof = true
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read page: %w", err)
-		}
-		c.page, c.values = page, page.Values()
-	}
-	return nil
-}
-
-// checkLevels checks the values that were just read: the decoder lets levels
-// pass that the schema does not have.
-func (c *columnReader) checkLevels() error {
-	for i := range c.buf[:c.n] {
-		v := &c.buf[i]
-		rep, def := v.RepetitionLevel(), v.DefinitionLevel()
-		if rep > c.leaf.maxRep || def > c.leaf.maxDef || v.IsNull() != (def < c.leaf.maxDef) {
-			return fmt.Errorf("%w: a value at repetition level %d of %d, definition level %d of %d", ErrCorrupt, rep, c.leaf.maxRep, def, c.leaf.maxDef)
-		}
-	}
-	return nil
-}
-
-// letGo gives the current page back.
-func (c *columnReader) letGo(begin *int, emit func([]parquet.Value) error) error {
-	if c.page == nil {
-		return nil
-	}
-	if *begin > 0 {
-		if err := emit(c.out[:*begin]); err != nil {
-			return err
-		}
-		c.out = slices.Delete(c.out, 0, *begin)
-		*begin = 0
-	}
-	for i := range c.out {
-		c.out[i] = c.out[i].Clone()
-	}
-	parquet.Release(c.page)
-	c.page, c.values = nil, nil
-	return nil
-}
-
-func (c *columnReader) flush(emit func([]parquet.Value) error) error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	err := emit(c.out)
-	c.out = c.out[:0]
-	return err
-}
-
-// end checks that nothing is left and that want values were read in all.
-func (c *columnReader) end(want int64) error {
-	begin := 0
-	switch err := c.fill(&begin, nil); {
-	case err == nil:
-		return fmt.Errorf("%w: it has more rows than the row group", ErrCorrupt)
-	case err != io.EOF:
-		return err
-	}
-	if c.count != want {
-		return fmt.Errorf("%w: it has %d values, the footer says %d", ErrCorrupt, c.count, want)
-	}
-	return nil
-}
-
-func (c *columnReader) close() error {
-	if c.page != nil {
-		parquet.Release(c.page)
-	}
-	return c.pages.Close()
 }

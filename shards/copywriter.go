@@ -1,14 +1,10 @@
 package shards
 
 import (
-	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -32,60 +28,72 @@ const (
 // rowWriter writes a Parquet file column by column, some rows at a time, in
 // row groups of bounded size. It holds the compressed pages of one row group
 // and an open page per column. Nothing is written before the first row group
-// is complete.
+// is complete. Row groups made elsewhere may come between, see splicer.
 type rowWriter struct {
 	out      *tailWriter
-	file     *parquet.GenericWriter[any]
-	group    *parquet.ConcurrentRowGroupWriter
+	file     *parquet.GenericWriter[any]       // nil before the first row
+	group    *parquet.ConcurrentRowGroupWriter // the row group of file that grows
 	schema   fileSchema
 	leaves   []*leafColumn
 	meta     []format.KeyValue
-	limit    int64   // raw bytes at which a row group ends
-	raw      int64   // raw bytes of the values in the current row group
-	paged    []int64 // by column: raw bytes since a page was last ended for its dictionary's sake
-	rows     int64   // rows in the current row group
-	total    int64   // rows in all
-	totalRaw int64   // raw bytes in all
+	limit    int64      // raw bytes at which a row group ends
+	raw      int64      // raw bytes of the values in the current row group
+	paged    []int64    // by column: raw bytes since a page was last ended for its dictionary's sake
+	rows     int64      // rows in the current row group
+	total    int64      // rows in all that were written one by one
+	totalRaw int64      // their raw bytes
+	spliced  int64      // rows in all that came in row groups made elsewhere
+	groups   []outGroup // the complete ones, in order
 }
 
 // newRowWriter begins a file with the given schema and key-value metadata.
 func newRowWriter(w io.Writer, schema fileSchema, leaves []*leafColumn, meta []format.KeyValue, limit int64) (*rowWriter, error) {
-	codec, err := newZstdCodec()
-	if err != nil {
-		return nil, err
-	}
-	options := []parquet.WriterOption{
-		parquet.Compression(codec),
-		parquet.CreatedBy("curate with parquet-go", "0.32.0", ""),
-		parquet.DataPageVersion(1), // what every reader knows
-		parquet.DataPageStatistics(false),
-		parquet.PageBufferSize(pageBytes),
-		parquet.DictionaryMaxBytes(dictionaryBytes),
-		parquet.WriteBufferSize(0), // tailWriter has to see where the row groups end
-	}
 	for _, c := range leaves {
 		if c.encoding == nil || c.encoding == &parquet.RLEDictionary && floating(c.element) {
 			// parquet-go takes wrong bounds from a dictionary with NaNs.
 			c.encoding = &parquet.Plain
 		}
+	}
+	return &rowWriter{out: &tailWriter{w: w}, schema: schema, leaves: leaves, meta: meta, limit: limit, paged: make([]int64, len(leaves))}, nil
+}
+
+// open makes the writer of rows, when the first one comes.
+func (w *rowWriter) open() error {
+	codec, err := newZstdCodec()
+	if err != nil {
+		return err
+	}
+	for _, c := range w.leaves {
+		if c.codec == nil {
+			c.codec = codec
+		}
+	}
+	options := []parquet.WriterOption{
+		parquet.CreatedBy("curate", "", ""), // finish writes its own footer
+		parquet.DataPageVersion(1),          // what every reader knows
+		parquet.DataPageStatistics(false),
+		parquet.PageBufferSize(pageBytes),
+		parquet.DictionaryMaxBytes(dictionaryBytes),
+		parquet.WriteBufferSize(0), // tailWriter has to see where the row groups end
+	}
+	for _, c := range w.leaves {
 		if !ordered(c.element) {
 			options = append(options, parquet.SkipPageBounds(c.path...))
 		}
 	}
-	rows := &rowWriter{out: &tailWriter{w: w}, schema: schema, leaves: leaves, meta: meta, limit: limit, paged: make([]int64, len(leaves))}
 	err = guard(func() error { // parquet-go panics at schemas that it cannot write
-		tree, err := schema.tree(leaves)
+		tree, err := w.schema.tree(w.leaves)
 		if err != nil {
 			return err
 		}
-		rows.file = parquet.NewGenericWriter[any](rows.out, append(options, tree)...)
-		rows.group = rows.file.BeginRowGroup()
+		w.file = parquet.NewGenericWriter[any](w.out, append(options, tree)...)
+		w.group = w.file.BeginRowGroup()
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin Parquet file: %w", err)
+		return fmt.Errorf("begin Parquet file: %w", err)
 	}
-	return rows, nil
+	return nil
 }
 
 // write appends values, which make up whole rows, to a column. A page ends
@@ -107,6 +115,11 @@ func (w *rowWriter) write(column int, values []parquet.Value) error {
 func (w *rowWriter) writeRun(column int, values []parquet.Value, size int64) error {
 	if len(values) == 0 {
 		return nil
+	}
+	if w.file == nil {
+		if err := w.open(); err != nil {
+			return err
+		}
 	}
 	writer := w.group.ColumnWriters()[column]
 	_, err := writer.WriteRowValues(values)
@@ -171,6 +184,10 @@ func (w *rowWriter) commit() error {
 	if w.rows == 0 {
 		return nil
 	}
+	if err := w.out.begin(); err != nil {
+		return err
+	}
+	w.groups = append(w.groups, outGroup{own: true, shift: w.out.offset - max(w.out.own, int64(len(parquetMagic)))})
 	n, err := w.group.Commit()
 	if err != nil {
 		return fmt.Errorf("write row group: %w", err)
@@ -180,95 +197,4 @@ func (w *rowWriter) commit() error {
 	}
 	w.raw, w.rows = 0, 0
 	return nil
-}
-
-// finish writes the last row group, the page index and the footer. A file
-// without rows is not begun: finish then writes nothing.
-func (w *rowWriter) finish() error {
-	if w.total == 0 {
-		return nil
-	}
-	if err := w.commit(); err != nil {
-		return err
-	}
-	w.out.hold = true
-	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("close parquet file: %w", err)
-	}
-	tail, err := finishFile(w.out.held.Bytes(), w.out.offset, w)
-	if err != nil {
-		return err
-	}
-	if _, err := w.out.w.Write(tail); err != nil {
-		return fmt.Errorf("write parquet footer: %w", err)
-	}
-	return nil
-}
-
-// tailWriter passes bytes on until hold is set, and keeps them from then on.
-type tailWriter struct {
-	w      io.Writer
-	offset int64 // bytes passed on
-	hold   bool
-	held   bytes.Buffer
-}
-
-func (t *tailWriter) Write(b []byte) (int, error) {
-	if t.hold {
-		return t.held.Write(b)
-	}
-	n, err := t.w.Write(b)
-	t.offset += int64(n)
-	return n, err
-}
-
-// finishFile takes the page indexes and the footer that parquet-go made, which
-// begin at offset, and returns what is to stand there: the same with the
-// schema and metadata of w, and with bounds that hold for every reader.
-func finishFile(tail []byte, offset int64, w *rowWriter) ([]byte, error) {
-	if len(tail) < 8 {
-		return nil, errors.New("finish parquet file: no footer")
-	}
-	length := int(binary.LittleEndian.Uint32(tail[len(tail)-8:]))
-	if length > len(tail)-8 {
-		return nil, errors.New("finish parquet file: footer too long")
-	}
-	var meta format.FileMetaData
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), tail[len(tail)-8-length:len(tail)-8], &meta); err != nil {
-		return nil, fmt.Errorf("finish parquet file: %w", err)
-	}
-	if meta.NumRows != w.total {
-		return nil, fmt.Errorf("finish parquet file: footer of %d rows, %d written", meta.NumRows, w.total)
-	}
-	var out []byte
-	for g := range meta.RowGroups {
-		for i := range meta.RowGroups[g].Columns {
-			chunk := &meta.RowGroups[g].Columns[i]
-			index, err := boundedIndex(tail, offset, chunk, w.leaves[i].element)
-			if err != nil {
-				return nil, fmt.Errorf("finish parquet file: row group %d, column %q: %w", g, w.leaves[i].name(), err)
-			}
-			chunk.ColumnIndexOffset, chunk.ColumnIndexLength = 0, 0
-			if index != nil {
-				chunk.ColumnIndexOffset, chunk.ColumnIndexLength = offset+int64(len(out)), int32(len(index))
-				out = append(out, index...)
-			}
-		}
-	}
-	for g := range meta.RowGroups {
-		for i := range meta.RowGroups[g].Columns {
-			chunk := &meta.RowGroups[g].Columns[i]
-			from := chunk.OffsetIndexOffset - offset
-			chunk.OffsetIndexOffset = offset + int64(len(out))
-			out = append(out, tail[from:from+int64(chunk.OffsetIndexLength)]...)
-		}
-	}
-	meta.KeyValueMetadata = w.meta
-	footer, err := encodeFooter(&meta, w.schema)
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, footer...)
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(footer)))
-	return append(out, "PAR1"...), nil
 }

@@ -45,6 +45,7 @@ type Input struct {
 	Modified time.Time // see ObjectInfo
 	Digest   string    // see ObjectInfo
 	Format   Format
+	Sandbox  *Sandbox // where Open decodes the shard; nil: in this process
 }
 
 // Compression of JSONL and tar files.
@@ -81,6 +82,34 @@ func formatOf(name string) (f Format, compression string, ok bool) {
 
 // ErrNoInput says that an argument matched no shard.
 var ErrNoInput = errors.New("no input")
+
+// ErrCredentials says that a URI holds a name or secret before its host.
+var ErrCredentials = errors.New("a URI with credentials before an @: they would end in logs and manifests; put them where the store looks for them, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+
+// CheckPlace is ErrCredentials for a URI with user information, which no message
+// may repeat.
+func CheckPlace(place string) error {
+	_, rest, ok := strings.Cut(place, "://")
+	if !ok {
+		return nil
+	}
+	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+		return ErrCredentials
+	}
+	return nil
+}
+
+// ErrListing says that a store could not be asked what it has; the arguments
+// may be right.
+var ErrListing = errors.New("listing failed")
+
+// storeFault marks an error of a store, unless it says that there is nothing.
+func storeFault(err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrListing, err)
+}
 
 // ListInputs returns the shards that the arguments name, sorted by Shard. An
 // argument is a file, a glob (with **), a folder (recursive; passed over are
@@ -139,6 +168,9 @@ func listArgument(ctx context.Context, locate Locate, arg string) ([]Input, erro
 
 // listFile lists the arguments in a list file.
 func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) {
+	if err := CheckPlace(file); err != nil {
+		return nil, err
+	}
 	store, name, err := locate(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("read list %s: %w", file, err)
@@ -148,7 +180,7 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 	}
 	obj, err := store.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	defer obj.Close()
 	var inputs []Input
@@ -172,13 +204,16 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 		inputs = append(inputs, listed...)
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	return inputs, nil
 }
 
 // listPath lists a file, a folder or a glob. A name that exists is never a glob.
 func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
+	if err := CheckPlace(arg); err != nil {
+		return nil, err
+	}
 	if local, ok := strings.CutPrefix(arg, "file:///"); ok {
 		arg = "/" + local
 	}
@@ -191,7 +226,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := store.List(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	for _, info := range infos {
 		if info.Name == name {
@@ -208,7 +243,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 func listFolder(ctx context.Context, store Store, folder string) ([]Input, error) {
 	infos, err := store.List(ctx, "")
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", folder, err)
+		return nil, fmt.Errorf("list %s: %w", folder, storeFault(err))
 	}
 	infos = slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		_, _, known := formatOf(info.Name)
@@ -236,7 +271,7 @@ func listGlob(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := globIn(ctx, store, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	return listMatched(store, base, infos, arg)
 }
@@ -270,6 +305,9 @@ func listMatched(store Store, base string, infos []ObjectInfo, arg string) ([]In
 	}
 	inputs := make([]Input, len(infos))
 	for i, info := range infos {
+		if !isName(info.Name) {
+			return nil, fmt.Errorf("list %s: %q cannot be the name of a shard: it has empty, . or .. elements; rename the object", arg, info.Name)
+		}
 		format, _, known := formatOf(info.Name)
 		if !known {
 			return nil, fmt.Errorf("list %s: %s: unknown extension; known are .parquet, .jsonl (.gz, .zst), .arrow, .arrows, .ipc, .feather, .tar (.gz, .zst)", arg, info.Name)

@@ -78,6 +78,7 @@ func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols 
 			yield(pipeline.Batch{}, err)
 			return
 		}
+		defer r.prefetch(plan[:], from, to)()
 		first := int64(0)
 		for group := range from {
 			first += r.rows[group]
@@ -99,6 +100,26 @@ func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols 
 			first += r.rows[group]
 		}
 	}
+}
+
+// prefetch tells a remote object that the chunks of some leaves, nil ones aside,
+// are read next, in the row groups from, ..., to-1. stop tells that no more are.
+func (r *parquetReader) prefetch(leaves []*leaf, from, to int) (stop func()) {
+	remote, ok := r.obj.(prefetcher)
+	if !ok {
+		return func() {}
+	}
+	var ranges []Range
+	for group := from; group < to; group++ {
+		for _, l := range leaves {
+			if l != nil {
+				meta := &r.file.Metadata().RowGroups[group].Columns[l.column].MetaData
+				ranges = append(ranges, Range{Offset: chunkStart(meta), Length: meta.TotalCompressedSize})
+			}
+		}
+	}
+	remote.Prefetch(ranges)
+	return func() { remote.Prefetch(nil) }
 }
 
 // groupBatches yields the batches of one row group, FirstRow counted in it.

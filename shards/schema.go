@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -31,6 +32,7 @@ type leafColumn struct {
 	element        *format.SchemaElement
 	maxRep, maxDef int
 	encoding       encoding.Encoding // of the column in the output; nil means plain
+	codec          compress.Codec    // of the column in the output; nil means zstd
 }
 
 // name is the dotted path, for errors.
@@ -151,7 +153,7 @@ func (s fileSchema) tree(leaves []*leafColumn) (*parquet.Schema, error) {
 		el := &s.elements[i]
 		if c := byElement[el]; c != nil {
 			t, err := physicalType(el)
-			return &schemaNode{Node: parquet.Leaf(t), element: el, encoding: c.encoding}, i + 1, err
+			return &schemaNode{Node: parquet.Leaf(t), element: el, encoding: c.encoding, codec: c.codec}, i + 1, err
 		}
 		n := &schemaNode{Node: parquet.Group{}, element: el}
 		i++
@@ -179,11 +181,13 @@ type schemaNode struct {
 	element  *format.SchemaElement
 	fields   []parquet.Field
 	encoding encoding.Encoding
+	codec    compress.Codec
 }
 
 func (n *schemaNode) Name() string                           { return n.element.Name }
 func (n *schemaNode) Fields() []parquet.Field                { return n.fields }
 func (n *schemaNode) Encoding() encoding.Encoding            { return n.encoding }
+func (n *schemaNode) Compression() compress.Codec            { return n.codec }
 func (n *schemaNode) Value(base reflect.Value) reflect.Value { return base }
 func (n *schemaNode) Optional() bool                         { return n.repetition() == format.Optional }
 func (n *schemaNode) Repeated() bool                         { return n.repetition() == format.Repeated }

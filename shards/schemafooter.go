@@ -1,11 +1,8 @@
 package shards
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -13,8 +10,22 @@ import (
 
 // parquetFooter is the footer of a Parquet file, with the bytes of its schema.
 type parquetFooter struct {
-	meta   format.FileMetaData
-	schema fileSchema
+	meta    format.FileMetaData
+	schema  fileSchema
+	columns int    // leaf columns
+	raw     []byte // the encoded footer
+	start   int64  // its offset in the file
+}
+
+// decode decodes what v has of the footer.
+func (f *parquetFooter) decode(v any) error {
+	err := guard(func() error {
+		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReaderFromBytes(f.raw)).Decode(v)
+	})
+	if err != nil {
+		return fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
+	}
+	return nil
 }
 
 // readFooter reads the footer of a file that passed checkFooter, and checks
@@ -37,7 +48,7 @@ func decodeFooter(obj Object) (*parquetFooter, error) {
 	if _, err := obj.ReadAt(b, obj.Size()-8-int64(len(b))); err != nil {
 		return nil, fmt.Errorf("read Parquet footer: %w", err)
 	}
-	f := new(parquetFooter)
+	f := &parquetFooter{raw: b, start: obj.Size() - 8 - int64(len(b))}
 	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReaderFromBytes(b)).Decode(&f.meta); err != nil {
 		return nil, fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
 	}
@@ -59,6 +70,7 @@ func (f *parquetFooter) checkColumns() error {
 	if err != nil {
 		return err
 	}
+	f.columns = len(leaves)
 	for g := range f.meta.RowGroups {
 		columns := f.meta.RowGroups[g].Columns
 		if len(columns) != len(leaves) {
@@ -87,36 +99,6 @@ func checkCodec(codec, first format.CompressionCodec) error {
 	}
 	if codec != first {
 		return fmt.Errorf("%w: compression %s, but %s in row group 0", ErrUnsupported, codec, first)
-	}
-	return nil
-}
-
-// checkPageHeaders walks the page headers of a column chunk: sizes must fit the
-// chunk, and the values must be as many as the footer says.
-func checkPageHeaders(obj Object, meta *format.ColumnMetaData) error {
-	section := io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize)
-	buffer := bufio.NewReaderSize(section, 4<<10)
-	decoder := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(buffer))
-	values := int64(0)
-	for page := 0; ; page++ {
-		if _, err := buffer.Peek(1); errors.Is(err, io.EOF) {
-			break
-		}
-		var header format.PageHeader
-		if err := decoder.Decode(&header); err != nil {
-			return fmt.Errorf("%w: header of page %d: %w", ErrCorrupt, page, err)
-		}
-		n, err := checkPage(&header, meta.Codec)
-		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		values += n
-		if err := skip(buffer, section, int64(header.CompressedPageSize)); err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-	}
-	if values != meta.NumValues {
-		return fmt.Errorf("%w: its pages hold %d values, the footer says %d", ErrCorrupt, values, meta.NumValues)
 	}
 	return nil
 }
@@ -176,6 +158,11 @@ func encodeFooter(meta *format.FileMetaData, s fileSchema) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode Parquet footer: %w", err)
 	}
+	return replaceSchema(b, s)
+}
+
+// replaceSchema puts the elements of s in the place of those of an encoded footer.
+func replaceSchema(b []byte, s fileSchema) ([]byte, error) {
 	_, start, end, err := schemaBytes(b)
 	if err != nil {
 		return nil, err

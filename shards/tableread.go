@@ -29,6 +29,7 @@ func readTable[T any](ctx context.Context, obj Object, columns []tableColumn[T],
 			yield(nil, err)
 			return
 		}
+		defer r.prefetch(leaves, 0, len(r.rows))()
 		for group := range r.rows {
 			if r.rows[group] == 0 {
 				continue

@@ -179,11 +179,8 @@ func joinArrowFields(sources []arrowFieldSource) ([]byte, error) {
 	return finishSchemaMessage(b, version, b.EndObject()), nil
 }
 
-// Fields of the tables Field and DictionaryEncoding.
-const (
-	slotDictionary                                                = 4
-	slotDictionaryID, slotIndexType, slotOrdered, dictionarySlots = 0, 1, 2, 4
-)
+// Fields of the table DictionaryEncoding.
+const slotDictionaryID, slotIndexType, slotOrdered, dictionarySlots = 0, 1, 2, 4
 
 // moveField builds a Field like one in an embedded message, with a dictionary of
 // its own: those of two messages may have one number.

@@ -109,8 +109,9 @@ func mustUnpack(file *format.FileMetaData, column int, leaf *leafColumn) bool {
 }
 
 // narrowDeltas are the beginnings of the names of writers whose deltas of 32-bit
-// integers have 32 bits, as the format says. It saves time to know them.
-var narrowDeltas = []string{"parquet-cpp", "parquet-mr", "parquet-rs", "Polars", "curate"}
+// integers have 32 bits, as the format says. It saves time to know them. curate
+// is none: it copies pages of others as they are.
+var narrowDeltas = []string{"parquet-cpp", "parquet-mr", "parquet-rs", "Polars"}
 
 // repackOf returns the encoding of data pages of a column that parquet-go reads
 // wrongly, or PLAIN where there is none.

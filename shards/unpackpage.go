@@ -50,9 +50,6 @@ func (p *packedPage) size() int64 { return int64(len(p.header)) + p.len }
 // longer: then more is read.
 const headerBytes = 512
 
-// maxHeader bounds a page header: with its statistics, two values of the column.
-const maxHeader = 64 << 20
-
 // readAt reads from the page that has the offset in the unpacked file.
 func (c *packedChunk) readAt(u *unpackedObject, p []byte, at int64) (n int, err error) {
 	page, err := c.find(u, at)
@@ -187,32 +184,6 @@ func (c *packedChunk) fill() (*packedPage, error) {
 	page.header = append(header, make([]byte, more+1)...) // and the end of the struct
 	page.filler = true
 	return page, nil
-}
-
-// eachHeader calls f for every page header of a chunk, with the offsets of the
-// header and of the body behind it, until it returns an error.
-func eachHeader(obj Object, meta *format.ColumnMetaData, f func(at, body int64, header *format.PageHeader) error) error {
-	end := chunkStart(meta) + meta.TotalCompressedSize
-	for at, page := chunkStart(meta), 0; at < end; page++ {
-		var header format.PageHeader
-		length, err := decodeHeader(io.NewSectionReader(obj, at, end-at), &header)
-		if err == nil {
-			_, err = checkPage(&header, meta.Codec)
-		}
-		body := at + length
-		if err == nil && int64(header.CompressedPageSize) > end-body {
-			err = fmt.Errorf("%w: its %d bytes pass the end of the chunk", ErrCorrupt, header.CompressedPageSize)
-		}
-		next := body + int64(header.CompressedPageSize)
-		if err == nil {
-			err = f(at, body, &header)
-		}
-		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		at = next
-	}
-	return nil
 }
 
 // lz4Ratio is more than what a byte of LZ4 can stand for.
