@@ -117,7 +117,11 @@ func (c *groupRows) move(keep []bool, scores []float32) error {
 			if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
 				return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
 			}
-			c.columns = append(c.columns, &columnReader{leaf: c.leaves[i], pages: chunk.Pages()})
+			pages, err := pagesOf(c.obj, chunk, &c.meta.Columns[i].MetaData)
+			if err != nil {
+				return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
+			}
+			c.columns = append(c.columns, &columnReader{leaf: c.leaves[i], pages: pages})
 		}
 	}
 	for i, column := range c.columns {

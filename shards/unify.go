@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
@@ -41,11 +42,16 @@ type unifiedPart struct {
 // Key-value metadata is kept where the shards that have a key agree. Arrow's own
 // schema in it is put together from the shards' where each column has its type
 // from a shard with one, and left out elsewhere.
-func UnifySchemas(ctx context.Context, shards []*Shard) (*UnifiedSchema, error) {
+//
+// A shard may be closed once the next one is asked for.
+func UnifySchemas(ctx context.Context, shards iter.Seq2[*Shard, error]) (*UnifiedSchema, error) {
 	u := &UnifiedSchema{parts: map[string]*unifiedPart{}}
 	var root *schemaTree
 	var parts []*unifiedPart
-	for _, s := range shards {
+	for s, err := range shards {
+		if err != nil {
+			return nil, fmt.Errorf("unify schemas: %w", err)
+		}
 		part, err := newUnifiedPart(ctx, s)
 		if err != nil {
 			return nil, fmt.Errorf("unify schemas: shard %s: %w", s.in.Shard, err)

@@ -34,6 +34,17 @@ func openUnify(t testing.TB, names ...string) (opened []*Shard) {
 	return opened
 }
 
+// each yields values without errors.
+func each[T any](values ...T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range values {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
 // decideFor is decide for a shard of any name.
 func decideFor(shard string, n int, keep func(int) bool) iter.Seq2[*pipeline.Decisions, error] {
 	return func(yield func(*pipeline.Decisions, error) bool) {
@@ -71,7 +82,7 @@ type mergePart struct {
 func merge(t *testing.T, n int, score string, keep func(int) bool, types map[string]string, files ...string) (jobs []mergeJob) {
 	t.Helper()
 	opened := openUnify(t, files...)
-	u, err := UnifySchemas(t.Context(), opened)
+	u, err := UnifySchemas(t.Context(), each(opened...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +116,7 @@ func merge(t *testing.T, n int, score string, keep func(int) bool, types map[str
 			}
 		}
 		var b bytes.Buffer
-		counts, err := u.Copy(t.Context(), parts, &b, CopyOptions{ScoreColumn: score})
+		counts, err := u.Copy(t.Context(), each(parts...), &b, CopyOptions{ScoreColumn: score})
 		if err != nil {
 			t.Fatalf("%v: %v", files, err)
 		}
@@ -225,7 +236,7 @@ func TestUnifyRefuses(t *testing.T) {
 			for _, i := range order {
 				files = append(files, fmt.Sprintf("bad-%s-%d.parquet", name, i))
 			}
-			_, err := UnifySchemas(t.Context(), openUnify(t, files...))
+			_, err := UnifySchemas(t.Context(), each(openUnify(t, files...)...))
 			if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), files[0]) || !strings.Contains(err.Error(), files[1]) {
 				t.Errorf("%v: error %v, want one with both names", files, err)
 			} else if order[0] == 1 && !strings.Contains(err.Error(), want) {
@@ -234,14 +245,14 @@ func TestUnifyRefuses(t *testing.T) {
 		}
 	}
 	for _, signed := range []string{"int8", "int64"} {
-		if _, err := UnifySchemas(t.Context(), openUnify(t, "number-uint64.parquet", "number-"+signed+".parquet")); !errors.Is(err, ErrUnsupported) {
+		if _, err := UnifySchemas(t.Context(), each(openUnify(t, "number-uint64.parquet", "number-"+signed+".parquet")...)); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("uint64 and %s: %v", signed, err)
 		}
 	}
 }
 
 func TestUnifyMetadata(t *testing.T) {
-	u, err := UnifySchemas(t.Context(), openUnify(t, "a.parquet", "b.parquet", "c.arrow"))
+	u, err := UnifySchemas(t.Context(), each(openUnify(t, "a.parquet", "b.parquet", "c.arrow")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +273,7 @@ func TestUnifyOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, err := UnifySchemas(t.Context(), []*Shard{s})
+		u, err := UnifySchemas(t.Context(), each(s))
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
@@ -275,7 +286,7 @@ func TestUnifyOne(t *testing.T) {
 		}
 		var got bytes.Buffer
 		part := CopyPart{Shard: s, Decisions: decide(rows, masks["third"]), To: kept, Last: true}
-		if _, err := u.Copy(t.Context(), []CopyPart{part}, &got, CopyOptions{}); err != nil {
+		if _, err := u.Copy(t.Context(), each(part), &got, CopyOptions{}); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 		want, _, err := copyBytes(b, Parquet, rows, masks["third"], CopyOptions{})

@@ -25,38 +25,46 @@ type CopyPart struct {
 
 // Copy writes the kept rows of the parts, one after the other, to w as one
 // Parquet file, as CopyKept does for one shard. The shards must be among those
-// that were unified. It returns the counts of each part. If there is no kept row,
-// nothing is written.
-func (u *UnifiedSchema) Copy(ctx context.Context, parts []CopyPart, w io.Writer, opt CopyOptions) ([]CopyCounts, error) {
+// that were unified; each may be closed once the next part is asked for. It
+// returns the counts of each part. If there is no kept row, nothing is written.
+func (u *UnifiedSchema) Copy(ctx context.Context, parts iter.Seq2[CopyPart, error], w io.Writer, opt CopyOptions) ([]CopyCounts, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, fmt.Errorf("copy shards: %w", err)
 	}
-	counts := make([]CopyCounts, len(parts))
-	var out *rowWriter
-	for i, part := range parts {
-		rows, stop := newRowDecisions(part.Shard.in.Shard, part.Decisions)
-		rows.part = &partRange{from: part.From, to: part.To, last: part.Last}
-		err := error(nil)
-		if out == nil && len(u.parts) > 0 {
-			out, err = u.begin(w, opt)
-		}
-		if err == nil {
-			err = u.copyPart(ctx, part.Shard, copyTarget{rows, w, opt}, out)
-		}
-		stop()
-		counts[i] = rows.count
-		if err != nil {
-			return counts, fmt.Errorf("copy shard %s: %w", part.Shard.in.Shard, err)
-		}
-		if want := part.To - part.From; rows.count.Kept != want {
-			return counts, fmt.Errorf("copy shard %s: %d kept rows from %d on, want %d", part.Shard.in.Shard, rows.count.Kept, part.From, want)
-		}
+	if len(u.parts) == 0 { // no shard has a row
+		return u.copyParts(ctx, parts, nil, copyTarget{w: w, opt: opt})
 	}
-	if out == nil {
-		return counts, nil
+	out, err := u.begin(w, opt)
+	if err != nil {
+		return nil, fmt.Errorf("copy shards: %w", err)
+	}
+	counts, err := u.copyParts(ctx, parts, out, copyTarget{w: w, opt: opt})
+	if err != nil {
+		return counts, err
 	}
 	if err := guard(out.finish); err != nil {
 		return counts, fmt.Errorf("copy shards: %w", err)
+	}
+	return counts, nil
+}
+
+func (u *UnifiedSchema) copyParts(ctx context.Context, parts iter.Seq2[CopyPart, error], out *rowWriter, target copyTarget) (counts []CopyCounts, err error) {
+	for part, err := range parts {
+		if err != nil {
+			return counts, fmt.Errorf("copy shards: %w", err)
+		}
+		rows, stop := newRowDecisions(part.Shard.in.Shard, part.Decisions)
+		rows.part = &partRange{from: part.From, to: part.To, last: part.Last}
+		target.rows = rows
+		err = u.copyPart(ctx, part.Shard, target, out)
+		stop()
+		counts = append(counts, rows.count)
+		if want := part.To - part.From; err == nil && rows.count.Kept != want {
+			err = fmt.Errorf("%w: %d kept rows from %d on, want %d", ErrDecisions, rows.count.Kept, part.From, want)
+		}
+		if err != nil {
+			return counts, fmt.Errorf("copy shard %s: %w", part.Shard.in.Shard, err)
+		}
 	}
 	return counts, nil
 }
