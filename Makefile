@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo test check race fuzz golden bench bench-shards clean
+.PHONY: help build plugin demo test test-tokens test-minio check race fuzz golden bench bench-shards clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -23,11 +23,17 @@ demo: build ## the main job on the repository's own text: train, score, select, 
 test: ## install what the tests need and run everything
 	@scripts/test.sh
 
+test-tokens: ## read token shards back with dolma, OLMo and datatrove themselves (6 GB of torch)
+	@scripts/check_tokens.sh
+
 check: ## formatting, vet, staticcheck, without the tests
 	@scripts/test.sh check
 
 race: ## the tests under the race detector
 	@CURATE_RACE=1 scripts/test.sh
+
+test-minio: ## build MinIO and run the tests of the S3 store on it too
+	@scripts/minio.sh
 
 fuzz: ## every fuzz target for 30 s each (FUZZTIME=30s)
 	@scripts/fuzz.sh

@@ -60,6 +60,19 @@ type Counts struct {
 	TailTokens int64
 }
 
+// add counts the documents of a batch.
+func (c *Counts) add(b pipeline.Batch, rows tokenRows, unit Unit) {
+	c.Rows += int64(b.NumRows())
+	for i := range b.NumRows() {
+		c.Tokens += int64(len(rows.tokens(i)))
+		reason := pipeline.Reason(rows.reason.Value(i))
+		// One token is no document to score, but it is part of a stream.
+		if reason != "" && !(unit == Sequence && reason == pipeline.TooShort) {
+			c.Rejected[reason]++
+		}
+	}
+}
+
 // Scorer turns tokenised batches of one work unit into Scores. It is used by
 // one goroutine and keeps state between batches in Sequence mode.
 type Scorer struct {
@@ -81,7 +94,7 @@ func NewScorer(losses Losses, opt Options) (*Scorer, error) {
 // Counts returns the counts so far.
 func (s *Scorer) Counts() Counts {
 	c := s.counts
-	c.TailTokens = int64(len(s.stream.ids))
+	c.TailTokens = s.stream.tail()
 	return c
 }
 
@@ -93,15 +106,7 @@ func (s *Scorer) Score(ctx context.Context, b pipeline.Batch) (*pipeline.Scores,
 	if err != nil {
 		return nil, err
 	}
-	s.counts.Rows += int64(b.NumRows())
-	for i := range b.NumRows() {
-		s.counts.Tokens += int64(len(rows.tokens(i)))
-		reason := pipeline.Reason(rows.reason.Value(i))
-		// One token is no document to score, but it is part of a stream.
-		if reason != "" && !(s.opt.Unit == Sequence && reason == pipeline.TooShort) {
-			s.counts.Rejected[reason]++
-		}
-	}
+	s.counts.add(b, rows, s.opt.Unit)
 	if s.opt.Unit == Sequence {
 		return s.scoreStream(ctx, b, rows)
 	}

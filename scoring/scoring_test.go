@@ -137,11 +137,24 @@ func TestLossesThatAreNotFiniteAreRejected(t *testing.T) {
 	}
 }
 
+// TestSequencesThatAreNotFiniteDropNoDocument: the documents are counted as
+// read, the sequences carry the reasons.
+func TestSequencesThatAreNotFiniteDropNoDocument(t *testing.T) {
+	scorer, all := scoreAll(t, badLosses{}, Options{Unit: Sequence, SequenceLength: 2}, textBatch(memory.DefaultAllocator, 0, "one two three four"))
+	if got := all[0].Reason[:2]; !slices.Equal(got, []pipeline.Reason{pipeline.NaNScore, pipeline.InfScore}) {
+		t.Errorf("reasons %q", got)
+	}
+	if counts := scorer.Counts(); counts.Rows != 1 || len(counts.Rejected) != 0 {
+		t.Errorf("counts %+v: want one document, none rejected", counts)
+	}
+}
+
 // TestSequencesCutTheStream compares with the plain form: all documents joined
 // by end-of-text, cut every T tokens, whatever the batches were.
 func TestSequencesCutTheStream(t *testing.T) {
 	tok := loadTokenizer(t)
-	texts := []any{"Call me Ishmael.", "", "Some years ago, never mind how long precisely, having little or no money in my purse.", nil, "a", "I thought I would sail about."}
+	texts := []any{"Call me Ishmael.", "", "Some years ago, never mind how long precisely, having little or no money in my purse.", nil, "a", "I thought I would sail about.",
+		"b", "c", "d", "e", "f", "g", "h", "", "i", "A way I have of driving off the spleen."} // several in a tail
 	const length, eot = 8, 0
 	var stream []int32
 	var rowOf []int64
@@ -178,9 +191,56 @@ func TestSequencesCutTheStream(t *testing.T) {
 		if want := len(stream) / length; seq != want {
 			t.Errorf("split %d: %d sequences, want %d", split, seq, want)
 		}
+		checkCutter(t, stream, rowOf, length, eot, split, texts)
 		if tail := scorer.Counts().TailTokens; tail != int64(len(stream)%length) {
 			t.Errorf("split %d: tail of %d tokens, want %d", split, tail, len(stream)%length)
 		}
+	}
+}
+
+// checkCutter compares a Cutter's sequences, pieces and counts with the plain
+// stream.
+func checkCutter(t *testing.T, stream []int32, rowOf []int64, length int, eot int32, split int, texts []any) {
+	t.Helper()
+	cutter, err := NewCutter(Options{Unit: Sequence, SequenceLength: length, EndOfText: eot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := NewTokenizeStage(loadTokenizer(t), memory.DefaultAllocator)
+	var got []int32
+	var rows []int64
+	for at := 0; at < len(texts); at += split {
+		batch, err := stage.Apply(context.Background(), textBatch(memory.DefaultAllocator, int64(at), texts[at:min(at+split, len(texts))]...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sequences, err := cutter.Cut(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sequences {
+			if int(s.Seq) != len(got)/length || s.Row() != rowOf[len(got)] {
+				t.Errorf("split %d: sequence %d begins in row %d, want number %d in row %d", split, s.Seq, s.Row(), len(got)/length, rowOf[len(got)])
+			}
+			got = append(got, s.Tokens...)
+			for _, p := range s.Pieces {
+				rows = append(rows, slices.Repeat([]int64{p.Row}, p.Tokens)...)
+			}
+		}
+	}
+	whole := len(stream) / length * length
+	if !slices.Equal(got, stream[:whole]) || !slices.Equal(rows, rowOf[:whole]) {
+		t.Errorf("split %d: cut %v of rows %v, want %v of rows %v", split, got, rows, stream[:whole], rowOf[:whole])
+	}
+	counts := cutter.Counts()
+	if counts.TailTokens != int64(len(stream)-whole) || counts.Rows != int64(len(texts)) || counts.Rejected[pipeline.NullText] != 1 || counts.Rejected[pipeline.EmptyText] != 2 {
+		t.Errorf("split %d: counts %+v", split, counts)
+	}
+}
+
+func TestCutterRefusesDocuments(t *testing.T) {
+	if _, err := NewCutter(Options{Unit: Document, SequenceLength: 8}); err == nil {
+		t.Error("no error for unit document")
 	}
 }
 

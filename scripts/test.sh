@@ -39,6 +39,9 @@ if [ -x $python ]; then
 	export CURATE_PYTHON="$PWD/$python"
 fi
 
+step "S3 server for the tests"
+go test -run '^TestServer$' -count 1 -timeout 20m ./internal/s3server
+
 step "go test"
 if [ "${CURATE_RACE:-}" = 1 ]; then
 	# gomlx's pure-Go matrix product trips checkptr, which -race switches on.

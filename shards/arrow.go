@@ -21,6 +21,7 @@ type arrowReader struct {
 	file   bool
 	blocks arrowBlocks // of a file
 	rows   []int64     // of each row group; {-1} for a stream
+	plain  []byte      // schema message to decode by instead of the file's, see readPlain
 }
 
 // openArrow looks at the content, not the extension, to tell files from streams.
@@ -95,10 +96,11 @@ func (r *arrowReader) records(ctx context.Context, mem memory.Allocator, from, t
 				return
 			}
 			messages.blocks = append(append(messages.blocks, r.blocks.dictionaries...), r.blocks.batches[from:to]...)
+			messages.schema = r.blocks.schema
 		}
 		var decoder *ipc.Reader
 		err := guard(func() (err error) {
-			decoder, err = ipc.NewReaderFromMessageReader(messages, ipc.WithAllocator(messages.mem))
+			decoder, err = ipc.NewReaderFromMessageReader(messages.under(r.plain), ipc.WithAllocator(messages.mem))
 			return err
 		})
 		if err != nil {

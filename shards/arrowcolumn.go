@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // arrowValues gives the value of a row: false when it is null. The bytes are
@@ -126,6 +127,12 @@ func arrowBytes(column arrow.Array, label bool) arrowValues {
 		return unlessNull(c, c.Value)
 	case *array.LargeBinary:
 		return unlessNull(c, c.Value)
+	case *array.StringView:
+		return unlessNull(c, func(i int) []byte { return viewBytes(c.ValueHeader(i), c.Data().Buffers()) })
+	case *array.BinaryView:
+		return unlessNull(c, func(i int) []byte { return viewBytes(c.ValueHeader(i), c.Data().Buffers()) })
+	case *array.Null:
+		return func(int) ([]byte, bool) { return nil, false }
 	case *array.Dictionary:
 		values := arrowBytes(c.Dictionary(), label)
 		if values == nil {
@@ -155,6 +162,18 @@ func stringBytes(column arrow.Array, offset func(i int) int) func(i int) []byte 
 		data = buffer.Bytes()
 	}
 	return func(i int) []byte { return data[offset(i):offset(i+1)] }
+}
+
+// viewBytes returns the value of a string or binary view: up to 12 bytes are in
+// the view itself, longer ones in one of the buffers after it. It panics, for
+// guard to catch, where a view leads outside of them.
+func viewBytes(view *arrow.ViewHeader, buffers []*memory.Buffer) []byte {
+	if view.IsInline() {
+		return view.InlineBytes()
+	}
+	data := buffers[2+int(view.BufferIndex())].Bytes()
+	start := int64(view.BufferOffset())
+	return data[start : start+int64(view.Len())]
 }
 
 // arrowIntegers returns the decimal form of an integer column, nil for others.

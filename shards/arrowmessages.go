@@ -26,6 +26,7 @@ type arrowBlock struct{ offset, meta, body int64 }
 // arrowBlocks lists the messages that a file's footer names.
 type arrowBlocks struct {
 	dictionaries, batches []arrowBlock
+	schema                []byte // the message that a file of Polars lacks at its start, see schemaMessage
 }
 
 // readArrowFooter reads the footer of an Arrow file.
@@ -72,7 +73,27 @@ func readArrowFooter(obj Object) (arrowBlocks, error) {
 			*list.to = append(*list.to, block)
 		}
 	}
-	return blocks, nil
+	var err error
+	if !startsWithSchema(obj, limit) {
+		if blocks.schema, err = footerSchema(footer); err != nil {
+			return blocks, err
+		}
+	}
+	return blocks, blocks.checkGaps(obj, limit, length)
+}
+
+// startsWithSchema tells whether a file's first message, which ends before limit,
+// is its schema, as the format says. Polars puts the schema there without the
+// length that comes before a message.
+func startsWithSchema(obj Object, limit int64) bool {
+	m := arrowMessages{in: io.NewSectionReader(obj, arrowStart, limit-arrowStart)}
+	meta, err := m.metadata()
+	if err != nil {
+		return false
+	}
+	kind := byte(0)
+	err = guard(func() error { kind = flatRoot(meta).byte(slotKind); return nil })
+	return err == nil && kind == kindSchema
 }
 
 // arrowMessages reads messages one after the other and checks each before the
@@ -81,8 +102,10 @@ type arrowMessages struct {
 	in     *io.SectionReader
 	mem    memory.Allocator
 	blocks []arrowBlock // what to read after the schema, in a file
+	schema []byte       // the schema message, where it is not the first
 	file   bool
-	begun  bool // the schema has been read
+	begun  bool        // the schema has been read
+	views  *viewCounts // of the schema
 	last   *ipc.Message
 	failed error // kept, since the decoder takes some errors for the end
 }
@@ -124,8 +147,12 @@ func (r *arrowMessages) next() (*ipc.Message, error) {
 		}
 		r.blocks = r.blocks[1:]
 	}
+	meta := r.schema
+	var err error
+	if r.begun || meta == nil {
+		meta, err = r.metadata()
+	}
 	r.begun = true
-	meta, err := r.metadata()
 	if err == io.EOF {
 		return nil, r.checkEnd()
 	}
@@ -134,6 +161,15 @@ func (r *arrowMessages) next() (*ipc.Message, error) {
 	}
 	var message arrowMessage
 	if err := guard(func() (err error) { message, err = checkArrowMessage(meta); return err }); err != nil {
+		return nil, err
+	}
+	if err := guard(func() (err error) {
+		if message.kind == kindSchema {
+			r.views, err = countViews(meta)
+			return err
+		}
+		return r.views.check(message.kind, meta)
+	}); err != nil {
 		return nil, err
 	}
 	at, err := r.in.Seek(0, io.SeekCurrent)

@@ -167,5 +167,8 @@ func TestCopyArrowPython(t *testing.T) {
 	for _, file := range []string{"all.arrow", "all.arrows", "arrow_string_view.arrows"} {
 		addCompareJobs(t, &jobs, dir, filepath.Join("testdata/types", file), Arrow, 50)
 	}
+	for _, file := range []string{"view-zstd-file.arrow", "view-stream.arrows", "polars-zstd.arrow", "polars-old.arrow", "polars.arrows"} {
+		addCompareJobs(t, &jobs, dir, filepath.Join("testdata/inputs", file), Arrow, 40)
+	}
 	comparePython(t, dir, jobs.String())
 }

@@ -1,11 +1,15 @@
 package shards
 
 import (
+	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // hostileFiles are the type files that mutants are made of: together they have
@@ -127,5 +131,41 @@ func FuzzCopyParquet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input []byte) {
 		checkCopy(t, input, Parquet, masks["third"])
 		checkCopyWith(t, input, Parquet, masks["all"], spliceAll)
+	})
+}
+
+// FuzzCheckRows: pages of any bytes give an error or the footer's rows.
+func FuzzCheckRows(f *testing.F) {
+	for _, name := range hostileFiles {
+		f.Add(typeFile(f, name+".parquet"))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := CheckRows(context.Background(), mutantStore{content: b}, "x.parquet")
+		if err == nil && n < 0 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
+// FuzzParquetFooter: any footer behind good pages.
+func FuzzParquetFooter(f *testing.F) {
+	b := typeFile(f, "struct_deep.parquet")
+	end := len(b) - 8
+	start := end - int(binary.LittleEndian.Uint32(b[end:]))
+	f.Add(b[start:end])
+	f.Fuzz(func(t *testing.T, footer []byte) {
+		file := append(append([]byte{}, b[:start]...), footer...)
+		file = append(binary.LittleEndian.AppendUint32(file, uint32(len(footer))), "PAR1"...)
+		checkCopy(t, file, Parquet, masks["third"])
+	})
+}
+
+// FuzzPageHeaders: the walk of any chunk ends.
+func FuzzPageHeaders(f *testing.F) {
+	b := typeFile(f, "string.parquet")
+	f.Add(b[4:600], int64(20), int32(format.Zstd))
+	f.Fuzz(func(t *testing.T, chunk []byte, values int64, codec int32) {
+		meta := &format.ColumnMetaData{TotalCompressedSize: int64(len(chunk)), NumValues: values, Codec: format.CompressionCodec(codec)}
+		_ = checkPageHeaders(bytesObject(chunk), meta)
 	})
 }

@@ -54,10 +54,10 @@ func TestCopyWantsEveryRowOnce(t *testing.T) {
 			f = Arrow
 		}
 		for want, change := range map[string]func(*pipeline.Decisions) error{
-			"end before row 49":     func(d *pipeline.Decisions) error { *d = *keepRows(49); return nil },
-			"a decision for row 50": func(d *pipeline.Decisions) error { *d = *keepRows(51); return nil },
-			"want the decision for row 7 of test, got that for row 8": func(d *pipeline.Decisions) error { d.Row[7] = 8; return nil },
-			"for row 3 of test, got that for row 2 of test":           func(d *pipeline.Decisions) error { d.Row[3] = 2; return nil },
+			"end before row 49": func(d *pipeline.Decisions) error { *d = *keepRows(49); return nil },
+			"one for row 50":    func(d *pipeline.Decisions) error { *d = *keepRows(51); return nil },
+			"want that for row 7 of test, got that for row 8": func(d *pipeline.Decisions) error { d.Row[7] = 8; return nil },
+			"for row 3 of test, got that for row 2 of test":   func(d *pipeline.Decisions) error { d.Row[3] = 2; return nil },
 			"of other":             func(d *pipeline.Decisions) error { d.Shard = "other"; return nil },
 			"seq 1":                func(d *pipeline.Decisions) error { d.Seq[20] = 1; return nil },
 			"row 4: keep is true":  func(d *pipeline.Decisions) error { d.Reason[4] = pipeline.BelowCut; return nil },

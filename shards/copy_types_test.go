@@ -112,23 +112,27 @@ func storedRows(t *testing.T, b []byte) (lines []string) {
 		t.Fatal(err)
 	}
 	for _, g := range f.RowGroups() {
-		rows := g.Rows()
-		buf := make([]parquet.Row, 7)
-		for {
-			n, err := rows.ReadRows(buf)
-			for _, row := range buf[:n] {
-				lines = append(lines, rowLine(row))
-			}
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		lines = append(lines, storedGroup(t, g)...)
+	}
+	return lines
+}
+
+// storedGroup is storedRows for a row group.
+func storedGroup(t *testing.T, g parquet.RowGroup) (lines []string) {
+	t.Helper()
+	rows := g.Rows()
+	buf := make([]parquet.Row, 7)
+	for int64(len(lines)) < g.NumRows() {
+		n, err := rows.ReadRows(buf)
+		for _, row := range buf[:n] {
+			lines = append(lines, rowLine(row))
 		}
-		if err := rows.Close(); err != nil {
-			t.Fatal(err)
+		if err != nil && err != io.EOF || n == 0 {
+			t.Fatal(n, err)
 		}
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
 	}
 	return lines
 }
@@ -161,58 +165,95 @@ func footerOf(t *testing.T, b []byte) *parquetFooter {
 	return f
 }
 
+// encodingFiles are the files of testdata/encodings, one way to store columns each.
+func encodingFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/encodings/*.parquet")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("want 30 files or more in testdata/encodings, got %d: %v", len(files), err)
+	}
+	return files
+}
+
+// readable returns a file as parquet-go can read it: its LZ4 codec is broken.
+func readable(t *testing.T, b []byte) []byte {
+	t.Helper()
+	r, err := openParquet(bytesObject(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = io.ReadAll(io.NewSectionReader(r.obj, 0, r.obj.Size())); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestCopyKeepsEveryType(t *testing.T) {
-	for _, path := range typeFiles(t) {
-		input, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, path := range append(typeFiles(t), encodingFiles(t)...) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".parquet"), func(t *testing.T) {
-			if strings.Contains(path, "lz4") {
-				_, _, err := copyBytes(input, Parquet, 50, masks["all"], CopyOptions{})
-				if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "LZ4_RAW") {
-					t.Fatalf("want ErrUnsupported naming LZ4_RAW, got %v", err)
-				}
-				return
+			input, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
 			}
-			in, all := footerOf(t, input), storedRows(t, input)
-			for name, keep := range splicedMasks() {
-				opt := CopyOptions{}
-				if rest, ok := strings.CutPrefix(name, "splice "); ok {
-					opt.SpliceBytes, name = 1, rest
-				}
-				var want []string
-				for row, line := range all {
-					if keep(row) {
-						want = append(want, line)
-					}
-				}
-				got, counts, err := copyBytes(input, Parquet, len(all), keep, opt)
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				dropped := int64(len(all) - len(want))
-				if counts.RowsIn != int64(len(all)) || counts.Kept != int64(len(want)) || counts.Dropped[pipeline.BelowCut] != dropped {
-					t.Errorf("%s: counts %+v, want %d of %d kept", name, counts, len(want), len(all))
-				}
-				if len(want) == 0 {
-					if len(got) != 0 {
-						t.Errorf("%s: %d bytes written for no rows", name, len(got))
-					}
-					continue
-				}
-				out := footerOf(t, got)
-				if !slices.EqualFunc(in.schema.raw, out.schema.raw, bytes.Equal) {
-					t.Errorf("%s: schema elements differ:\n%+v\n%+v", name, in.schema.elements, out.schema.elements)
-				}
-				if !slices.Equal(in.meta.KeyValueMetadata, out.meta.KeyValueMetadata) {
-					t.Errorf("%s: metadata %v, want %v", name, out.meta.KeyValueMetadata, in.meta.KeyValueMetadata)
-				}
-				if lines := storedRows(t, got); !slices.Equal(lines, want) {
-					t.Errorf("%s: rows differ\n got %.300q\nwant %.300q", name, lines, want)
+			if strings.Contains(path, "duckdb-v2") {
+				t.Skip("parquet-go reads wide deltas wrongly: see TestCopyEqualsDuckDB")
+			}
+			rows := input
+			if strings.HasSuffix(path, "dictionary-v2-lz4.parquet") {
+				// It has empty pages, at which parquet-go panics: the same rows without.
+				if rows, err = os.ReadFile(strings.Replace(path, "v2", "v1", 1)); err != nil {
+					t.Fatal(err)
 				}
 			}
+			checkCopies(t, input, storedRows(t, readable(t, rows)))
 		})
+	}
+}
+
+// checkCopies copies a file with every mask and compares schema and metadata,
+// and the rows, which are all.
+func checkCopies(t *testing.T, input []byte, all []string) {
+	t.Helper()
+	in := footerOf(t, readable(t, input))
+	for name, keep := range splicedMasks() {
+		opt := CopyOptions{}
+		if strings.HasPrefix(name, "splice ") {
+			if strings.HasSuffix(t.Name(), "dictionary-v2-lz4") {
+				continue // its empty pages, at which parquet-go panics, are copied
+			}
+			opt.SpliceBytes = 1
+		}
+		var want []string
+		for row, line := range all {
+			if keep(row) {
+				want = append(want, line)
+			}
+		}
+		got, counts, err := copyBytes(input, Parquet, len(all), keep, opt)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		dropped := int64(len(all) - len(want))
+		if counts.RowsIn != int64(len(all)) || counts.Kept != int64(len(want)) || counts.Dropped[pipeline.BelowCut] != dropped {
+			t.Errorf("%s: counts %+v, want %d of %d kept", name, counts, len(want), len(all))
+		}
+		if len(want) == 0 {
+			if len(got) != 0 {
+				t.Errorf("%s: %d bytes written for no rows", name, len(got))
+			}
+			continue
+		}
+		got = readable(t, got)
+		out := footerOf(t, got)
+		if !slices.EqualFunc(in.schema.raw, out.schema.raw, bytes.Equal) {
+			t.Errorf("%s: schema elements differ:\n%+v\n%+v", name, in.schema.elements, out.schema.elements)
+		}
+		if !slices.Equal(in.meta.KeyValueMetadata, out.meta.KeyValueMetadata) {
+			t.Errorf("%s: metadata %v, want %v", name, out.meta.KeyValueMetadata, in.meta.KeyValueMetadata)
+		}
+		if lines := storedRows(t, got); !slices.Equal(lines, want) {
+			t.Errorf("%s: rows differ\n got %.300q\nwant %.300q", name, lines, want)
+		}
 	}
 }
 
@@ -223,16 +264,38 @@ func TestCopyEqualsPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var jobs strings.Builder
 	for _, path := range typeFiles(t) {
-		if strings.Contains(path, "lz4") {
-			continue
-		}
 		addCompareJobs(t, &jobs, dir, path, Parquet, 50)
+	}
+	for _, path := range encodingFiles(t) {
+		if !strings.Contains(path, "duckdb-v2") {
+			addCompareJobs(t, &jobs, dir, path, Parquet, 200, "third", "late")
+		}
 	}
 	comparePython(t, dir, jobs.String())
 }
 
-// addCompareJobs copies a file in every way and lists the results for compare_rows.py.
-func addCompareJobs(t *testing.T, jobs *strings.Builder, dir, path string, f Format, rows int) {
+// TestCopyEqualsDuckDB has DuckDB alone compare copies of files that pyarrow
+// cannot read.
+func TestCopyEqualsDuckDB(t *testing.T) {
+	python, dir := needPython(t), t.TempDir()
+	var jobs strings.Builder
+	for _, path := range encodingFiles(t) {
+		if strings.Contains(path, "duckdb") {
+			addCompareJobs(t, &jobs, dir, path, Parquet, 200, "all", "third")
+		}
+	}
+	list := filepath.Join(dir, "jobs")
+	if err := os.WriteFile(list, []byte(jobs.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, "../scripts/golden/compare_duckdb.py", list).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// addCompareJobs copies a file in every way, or with the named masks alone, and
+// lists the results for compare_rows.py.
+func addCompareJobs(t *testing.T, jobs *strings.Builder, dir, path string, f Format, rows int, only ...string) {
 	t.Helper()
 	input, err := os.ReadFile(path)
 	if err != nil {
@@ -242,6 +305,9 @@ func addCompareJobs(t *testing.T, jobs *strings.Builder, dir, path string, f For
 		rows = 1
 	}
 	for name, keep := range splicedMasks() {
+		if len(only) > 0 && !slices.Contains(only, strings.TrimPrefix(name, "splice ")) {
+			continue
+		}
 		opt := CopyOptions{}
 		if strings.HasPrefix(name, "splice ") {
 			if f != Parquet {
@@ -250,6 +316,9 @@ func addCompareJobs(t *testing.T, jobs *strings.Builder, dir, path string, f For
 			opt.SpliceBytes = 1
 		}
 		for _, score := range []string{"", "color_score"} {
+			if len(only) > 0 && score != "" {
+				continue
+			}
 			opt.ScoreColumn = score
 			got, counts, err := copyBytes(input, f, rows, keep, opt)
 			if err != nil {

@@ -1,12 +1,10 @@
 package shards
 
 import (
-	"bufio"
 	"io"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -58,11 +56,14 @@ func outputEncoding(groups []format.RowGroup, column int) encoding.Encoding {
 
 // repeats tells, by the header of its dictionary, whether a chunk has each of
 // its values twice or more on average: with fewer a dictionary saves nothing.
-func repeats(obj Object, meta *format.ColumnMetaData) bool {
-	var header format.PageHeader
-	section := bufio.NewReaderSize(io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize), 128)
-	err := guard(func() error {
-		return thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(section)).Decode(&header)
-	})
-	return err != nil || header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2
+func repeats(obj Object, meta *format.ColumnMetaData) (bool, error) {
+	if meta.TotalCompressedSize == 0 {
+		return true, nil // without values
+	}
+	pages := pageHeaders{section: io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize)}
+	header, err := pages.next()
+	if err != nil {
+		return false, err
+	}
+	return header.Type != format.DictionaryPage || int64(header.DictionaryPageHeader.V.NumValues) <= meta.NumValues/2, nil
 }

@@ -23,12 +23,12 @@ type outGroup struct {
 	own   bool              // the rowWriter's, described in its footer only
 	shift int64             // bytes that an own row group lies behind where its writer takes it to be
 	meta  format.RowGroup   // where own is false, or the footer was read
-	cols  []outColumn       // as many as meta has columns
+	cols  []chunkIndex      // as many as meta has columns
 	stats []chunkStatistics // as many as meta has columns
 }
 
-// outColumn is the page index of a column chunk.
-type outColumn struct {
+// chunkIndex is the page index of a column chunk.
+type chunkIndex struct {
 	bounds  []byte              // the encoded column index, nil where there is none
 	offsets *format.OffsetIndex // nil where there is none
 }
@@ -124,7 +124,7 @@ func (g *outGroup) describe(tail []byte, base int64, leaves []*leafColumn) error
 			offsets.PageLocations[p].Offset += g.shift
 		}
 		moveChunk(&chunk.MetaData, g.shift)
-		g.cols = append(g.cols, outColumn{bounds, offsets})
+		g.cols = append(g.cols, chunkIndex{bounds, offsets})
 		g.stats = append(g.stats, statisticsOf(&chunk.MetaData.Statistics))
 	}
 	return nil

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,7 +35,7 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	splice, err := newSplicer(in.obj, footer, out, target.opt)
+	splice, err := spliceStored(in.obj, footer, out, target.opt)
 	if err != nil {
 		return err
 	}
@@ -54,6 +55,23 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	return guard(out.finish)
 }
 
+// spliceStored makes the splicer of a file: it copies what is stored, also where
+// pages are unpacked to be read.
+func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOptions) (*splicer, error) {
+	unpacked, ok := obj.(*unpackedObject)
+	if !ok {
+		return newSplicer(obj, footer, out, opt)
+	}
+	stored, err := readFooter(unpacked.Object)
+	if errors.Is(err, ErrUnsupported) {
+		return &splicer{}, nil // a codec that is not written
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSplicer(unpacked.Object, stored, out, opt)
+}
+
 // copy splices the row group if all of it is kept, or copies the rows that are.
 func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowDecisions) error {
 	c.next = rows.take
@@ -66,7 +84,7 @@ func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowD
 			if !c.score {
 				scores = nil
 			}
-			return splice.splice(ctx, g, c.group, scores)
+			return splice.splice(ctx, g, scores, c.pages)
 		}
 		c.next = replay(keep, scores)
 	}
@@ -111,7 +129,14 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	encodings := make([]encoding.Encoding, len(inputs), len(inputs)+1)
 	for i := range inputs {
 		encodings[i] = outputEncoding(footer.meta.RowGroups, i)
-		if encodings[i] == &parquet.RLEDictionary && !repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData) {
+		if encodings[i] != &parquet.RLEDictionary {
+			continue
+		}
+		many, err := repeats(obj, &footer.meta.RowGroups[0].Columns[i].MetaData)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: header of page 0: %w", inputs[i].name(), err)
+		}
+		if !many {
 			encodings[i] = nil
 		}
 	}
@@ -228,14 +253,24 @@ func prefetch(obj Object, group *format.RowGroup) {
 	ahead.Prefetch(ranges)
 }
 
+// pages opens a column, once its page headers are sound.
+func (c *groupCopy) pages(column int) (parquet.Pages, error) {
+	meta := &c.meta.Columns[column].MetaData
+	if err := checkPageHeaders(c.obj, meta); err != nil {
+		return nil, err
+	}
+	return pagesOf(c.obj, c.group.ColumnChunks()[column], meta)
+}
+
 // open starts to read every column, once its page headers are sound.
 func (c *groupCopy) open() error {
 	prefetch(c.obj, c.meta)
-	for i, chunk := range c.group.ColumnChunks() {
-		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
+	for i := range c.meta.Columns {
+		pages, err := c.pages(i)
+		if err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
 		}
-		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: chunk.Pages()})
+		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: pages})
 	}
 	return nil
 }

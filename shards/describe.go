@@ -29,7 +29,11 @@ func (s *Shard) Columns() []Column {
 func (r *parquetReader) columnTypes() []Column {
 	var columns []Column
 	for _, field := range r.file.Schema().Fields() {
-		columns = append(columns, Column{field.Name(), describeType(field)})
+		column := Column{Name: field.Name()}
+		if err := guard(func() error { column.Type = describeType(field); return nil }); err != nil {
+			column.Type = "invalid" // reading it says why
+		}
+		columns = append(columns, column)
 	}
 	return columns
 }
@@ -57,27 +61,32 @@ func describeType(node parquet.Node) string {
 	return name
 }
 
-// CheckRows decodes every page of every column of a Parquet file and returns
-// the number of rows. That a column has other rows than the footer says is an
-// error.
+// CheckRows reads a file that CopyKept wrote to its end and returns the number
+// of rows: every page of every column of Parquet, every line of JSONL, every
+// value of Arrow. That a column has other rows than the file says is an error.
 func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 	obj, err := store.Open(ctx, name)
 	if err != nil {
 		return 0, err
 	}
 	defer obj.Close()
+	if format, _, _ := formatOf(name); format == JSONL || format == Arrow {
+		return checkOtherRows(ctx, Input{Store: store, Path: name, Shard: name, Format: format, Size: obj.Size()}, obj)
+	}
 	r, err := openParquet(obj)
 	if err != nil {
 		return 0, err
 	}
 	for group, rows := range r.rows {
-		for column, chunk := range r.file.RowGroups()[group].ColumnChunks() {
+		for column := range r.file.RowGroups()[group].ColumnChunks() {
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
 			var found int64
 			err := guard(func() (err error) {
-				found, err = countPages(chunk)
+				if err = r.checkChunk(group, column); err == nil {
+					found, err = r.countPages(group, column)
+				}
 				return err
 			})
 			if err == nil && found != rows {
@@ -91,9 +100,22 @@ func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 	return r.numRows(), nil
 }
 
+// checkChunk checks a column chunk of any kind before it is decoded.
+func (r *parquetReader) checkChunk(group, column int) error {
+	groups := r.file.Metadata().RowGroups
+	meta := &groups[group].Columns[column].MetaData
+	if err := checkCodec(meta.Codec, groups[0].Columns[column].MetaData.Codec); err != nil {
+		return err
+	}
+	return checkPageHeaders(r.obj, meta)
+}
+
 // countPages decodes the pages of a column chunk and adds up their rows.
-func countPages(chunk parquet.ColumnChunk) (rows int64, err error) {
-	pages := chunk.Pages()
+func (r *parquetReader) countPages(group, column int) (rows int64, err error) {
+	pages, err := pagesOf(r.obj, r.file.RowGroups()[group].ColumnChunks()[column], &r.file.Metadata().RowGroups[group].Columns[column].MetaData)
+	if err != nil {
+		return 0, err
+	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.ReadPage()

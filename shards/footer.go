@@ -1,10 +1,8 @@
 package shards
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -59,7 +57,31 @@ func checkFooter(obj Object) error {
 	if err := thrift.NewDecoder(protocol.NewReaderFromBytes(footer)).Decode(&meta); err != nil {
 		return fmt.Errorf("%w: decode Parquet footer: %w", ErrCorrupt, err)
 	}
-	return checkMetadata(&meta, size-8-length)
+	if err := checkMetadata(&meta, size-8-length); err != nil {
+		return err
+	}
+	return checkEmptyGroups(obj, &meta)
+}
+
+// checkEmptyGroups makes sure that row groups without rows, which nobody reads,
+// have none in their pages.
+func checkEmptyGroups(obj Object, meta *format.FileMetaData) error {
+	for g := range meta.RowGroups {
+		group := &meta.RowGroups[g]
+		if group.NumRows > 0 {
+			continue
+		}
+		for c := range group.Columns {
+			chunk := &group.Columns[c].MetaData
+			if chunk.NumValues != 0 {
+				return fmt.Errorf("%w: row group %d of no rows: column %d has %d values", ErrCorrupt, g, c, chunk.NumValues)
+			}
+			if err := checkPageHeaders(obj, chunk); err != nil {
+				return fmt.Errorf("row group %d of no rows: column %d: %w", g, c, err)
+			}
+		}
+	}
+	return nil
 }
 
 // checkMetadata checks what a footer says against the end of the data.
@@ -164,25 +186,4 @@ func checkPage(h *format.PageHeader, codec format.CompressionCodec) (int64, erro
 		return 0, fmt.Errorf("%w: it claims %d values", ErrCorrupt, values)
 	}
 	return int64(values), nil
-}
-
-// skip moves n bytes ahead in a section that is read through a buffer.
-func skip(buffer *bufio.Reader, section *io.SectionReader, n int64) error {
-	at, err := section.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return err
-	}
-	target := at - int64(buffer.Buffered()) + n
-	if target > section.Size() {
-		return fmt.Errorf("%w: its %d bytes pass the end of the chunk", ErrCorrupt, n)
-	}
-	if n <= int64(buffer.Buffered()) {
-		_, err = buffer.Discard(int(n))
-		return err
-	}
-	if _, err = section.Seek(target, io.SeekStart); err != nil {
-		return err
-	}
-	buffer.Reset(section)
-	return nil
 }

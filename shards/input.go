@@ -31,6 +31,7 @@ const (
 	Parquet Format = "parquet"
 	JSONL   Format = "jsonl"
 	Arrow   Format = "arrow" // IPC file, IPC stream, Feather V2
+	Tar     Format = "tar"   // WebDataset
 )
 
 // Input is one shard of a corpus, not yet opened.
@@ -44,9 +45,10 @@ type Input struct {
 	Modified time.Time // see ObjectInfo
 	Digest   string    // see ObjectInfo
 	Format   Format
+	Sandbox  *Sandbox // where Open decodes the shard; nil: in this process
 }
 
-// Compression of JSONL files.
+// Compression of JSONL and tar files.
 const (
 	plain = ""
 	gzipd = "gzip"
@@ -64,6 +66,7 @@ var extensions = []struct {
 	{".ndjson", JSONL, plain}, {".ndjson.gz", JSONL, gzipd}, {".ndjson.zst", JSONL, zstdd},
 	{".json", JSONL, plain}, {".json.gz", JSONL, gzipd}, {".json.zst", JSONL, zstdd},
 	{".arrow", Arrow, plain}, {".ipc", Arrow, plain}, {".feather", Arrow, plain}, {".arrows", Arrow, plain},
+	{".tar", Tar, plain}, {".tar.gz", Tar, gzipd}, {".tgz", Tar, gzipd}, {".tar.zst", Tar, zstdd}, {".tar.zstd", Tar, zstdd}, {".tzst", Tar, zstdd},
 }
 
 // formatOf returns the format and compression that a name's extension means.
@@ -80,11 +83,41 @@ func formatOf(name string) (f Format, compression string, ok bool) {
 // ErrNoInput says that an argument matched no shard.
 var ErrNoInput = errors.New("no input")
 
+// ErrCredentials says that a URI holds a name or secret before its host.
+var ErrCredentials = errors.New("a URI with credentials before an @: they would end in logs and manifests; put them where the store looks for them, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+
+// CheckPlace is ErrCredentials for a URI with user information, which no message
+// may repeat.
+func CheckPlace(place string) error {
+	_, rest, ok := strings.Cut(place, "://")
+	if !ok {
+		return nil
+	}
+	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+		return ErrCredentials
+	}
+	return nil
+}
+
+// ErrListing says that a store could not be asked what it has; the arguments
+// may be right.
+var ErrListing = errors.New("listing failed")
+
+// storeFault marks an error of a store, unless it says that there is nothing.
+func storeFault(err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrListing, err)
+}
+
 // ListInputs returns the shards that the arguments name, sorted by Shard. An
 // argument is a file, a glob (with **), a folder (recursive; passed over are
 // files of other kinds, plain .json, which is rarely JSONL, and names that
 // begin with "." or "_", as those of manifests do), or @list.txt with one such argument per line, where blank lines and
-// lines that begin with # do not count.
+// lines that begin with # do not count. Any of them, the list too, may be a URI
+// of a kind that locate knows; file:///PATH is PATH. Of a remote store nothing is
+// listed but what begins with the argument up to its first wildcard.
 //
 // A file named by itself is the shard of its base name, or, on a line of a
 // list, of its path as written if that is relative. Two inputs with one shard
@@ -135,6 +168,9 @@ func listArgument(ctx context.Context, locate Locate, arg string) ([]Input, erro
 
 // listFile lists the arguments in a list file.
 func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) {
+	if err := CheckPlace(file); err != nil {
+		return nil, err
+	}
 	store, name, err := locate(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("read list %s: %w", file, err)
@@ -144,13 +180,13 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 	}
 	obj, err := store.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	defer obj.Close()
 	var inputs []Input
 	scan := bufio.NewScanner(io.NewSectionReader(obj, 0, obj.Size()))
 	for n := 1; scan.Scan(); n++ {
-		line := strings.TrimSpace(scan.Text())
+		line := strings.TrimSpace(strings.TrimPrefix(scan.Text(), "\ufeff"))
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -168,13 +204,19 @@ func listFile(ctx context.Context, locate Locate, file string) ([]Input, error) 
 		inputs = append(inputs, listed...)
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("read list %s: %w", file, err)
+		return nil, fmt.Errorf("read list %s: %w", file, storeFault(err))
 	}
 	return inputs, nil
 }
 
 // listPath lists a file, a folder or a glob. A name that exists is never a glob.
 func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
+	if err := CheckPlace(arg); err != nil {
+		return nil, err
+	}
+	if local, ok := strings.CutPrefix(arg, "file:///"); ok {
+		arg = "/" + local
+	}
 	store, name, err := locate(ctx, arg)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", arg, err)
@@ -184,7 +226,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := store.List(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	for _, info := range infos {
 		if info.Name == name {
@@ -201,7 +243,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 func listFolder(ctx context.Context, store Store, folder string) ([]Input, error) {
 	infos, err := store.List(ctx, "")
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", folder, err)
+		return nil, fmt.Errorf("list %s: %w", folder, storeFault(err))
 	}
 	infos = slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		_, _, known := formatOf(info.Name)
@@ -217,6 +259,9 @@ func listGlob(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 		return nil, fmt.Errorf("list %s: not a valid glob", arg)
 	}
 	base, pattern := doublestar.SplitPattern(arg)
+	if scheme, _, ok := strings.Cut(arg, "://"); ok && !strings.HasPrefix(base, scheme+"://") {
+		return nil, fmt.Errorf("list %s: a wildcard cannot stand for a bucket", arg)
+	}
 	store, name, err := locate(ctx, base)
 	if err == nil && name != "" {
 		err = fmt.Errorf("folder %s: %w", base, fs.ErrNotExist)
@@ -226,7 +271,7 @@ func listGlob(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 	}
 	infos, err := globIn(ctx, store, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", arg, err)
+		return nil, fmt.Errorf("list %s: %w", arg, storeFault(err))
 	}
 	return listMatched(store, base, infos, arg)
 }
@@ -236,13 +281,21 @@ func globIn(ctx context.Context, store Store, pattern string) ([]ObjectInfo, err
 	if g, ok := store.(globber); ok {
 		return g.Glob(ctx, pattern)
 	}
-	infos, err := store.List(ctx, "")
+	infos, err := store.List(ctx, literalPrefix(pattern))
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		return !doublestar.MatchUnvalidated(pattern, info.Name)
 	}), nil
+}
+
+// literalPrefix is what every name begins with that matches a pattern.
+func literalPrefix(pattern string) string {
+	if i := strings.IndexAny(pattern, `*?[{\`); i >= 0 {
+		return pattern[:i]
+	}
+	return pattern
 }
 
 // listMatched makes Inputs of the objects that an argument matched.
@@ -252,9 +305,12 @@ func listMatched(store Store, base string, infos []ObjectInfo, arg string) ([]In
 	}
 	inputs := make([]Input, len(infos))
 	for i, info := range infos {
+		if !isName(info.Name) {
+			return nil, fmt.Errorf("list %s: %q cannot be the name of a shard: it has empty, . or .. elements; rename the object", arg, info.Name)
+		}
 		format, _, known := formatOf(info.Name)
 		if !known {
-			return nil, fmt.Errorf("list %s: %s: unknown extension; known are .parquet, .jsonl (.gz, .zst), .arrow, .arrows, .ipc, .feather", arg, info.Name)
+			return nil, fmt.Errorf("list %s: %s: unknown extension; known are .parquet, .jsonl (.gz, .zst), .arrow, .arrows, .ipc, .feather, .tar (.gz, .zst)", arg, info.Name)
 		}
 		inputs[i] = Input{
 			Store: store, Path: info.Name, Shard: info.Name, URI: joinURI(base, info.Name),

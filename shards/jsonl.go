@@ -107,14 +107,10 @@ func (p *jsonPlan) fill(ctx context.Context, lines *lineReader, build *batchBuil
 
 // row adds one row.
 func (p *jsonPlan) row(line []byte, build *batchBuilder) error {
-	if !json.Valid(line) {
-		var ignored json.RawMessage
-		return fmt.Errorf("%w: %w", ErrCorrupt, json.Unmarshal(line, &ignored)) // which says where
+	if err := checkObject(line); err != nil {
+		return err
 	}
 	line = trimSpace(line)
-	if line[0] != '{' {
-		return fmt.Errorf("%w: %s, want an object", ErrCorrupt, kindOfJSON(line))
-	}
 	if p.keys == nil {
 		p.keys = []string{} // not again, also when there are none
 		eachField(line, func(key, _ []byte) { p.keys = append(p.keys, string(unquote(key))) })
@@ -194,6 +190,30 @@ func (p *jsonPlan) checkSeen(rows int64) error {
 		if name != "" && !p.seen[i] && rows > 0 {
 			return columnError(name, fmt.Sprintf("none of %d rows has this key", rows), p.keys)
 		}
+	}
+	return nil
+}
+
+// checkObject checks that a line, which is not blank, is one JSON object.
+func checkObject(line []byte) error {
+	begin := trimSpace(line)
+	if begin[0] == '[' {
+		return fmt.Errorf("%w: a JSON array, want an object on each line; convert it, with jq -c '.[]' for example", ErrUnsupported)
+	}
+	if begin[0] == '{' && len(trimSpace(begin[1:])) == 0 {
+		return fmt.Errorf("%w: an object over several lines, want it on one; convert it, with jq -c . for example", ErrUnsupported)
+	}
+	return checkJSON(line)
+}
+
+// checkJSON checks that b, which is not blank, is one JSON object.
+func checkJSON(b []byte) error {
+	if !json.Valid(b) {
+		var ignored json.RawMessage
+		return fmt.Errorf("%w: %w", ErrCorrupt, json.Unmarshal(b, &ignored)) // which says where
+	}
+	if begin := trimSpace(b); begin[0] != '{' {
+		return fmt.Errorf("%w: %s, want an object", ErrCorrupt, kindOfJSON(begin))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -175,4 +176,46 @@ func FuzzCopyJSONL(f *testing.F) {
 			t.Fatal("copy of the copy differs")
 		}
 	})
+}
+
+// TestLongLines checks the bound on the length of a line.
+func TestLongLines(t *testing.T) {
+	line := []byte(`{"text":"` + strings.Repeat("x", 3*lineBuffer) + "\"}\n")
+	for limit, want := range map[int]error{2 * lineBuffer: ErrUnsupported, 4 * lineBuffer: nil} {
+		lines, err := openLines(Input{Path: "a.jsonl"}, bytesObject(append([]byte("{}\n"), line...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.limit = limit
+		if _, err := lines.next(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := lines.next()
+		if !errors.Is(err, want) || want == nil && len(got) != len(line)-1 || want != nil && !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("limit %d: %d bytes, error %v, want %v", limit, len(got), err, want)
+		}
+	}
+}
+
+// TestLinesAroundBuffer reads lines whose ends fall around those of a read.
+func TestLinesAroundBuffer(t *testing.T) {
+	var file bytes.Buffer
+	lengths := []int{lineBuffer - 2, 1, lineBuffer - 1, lineBuffer, lineBuffer + 1, 3 * lineBuffer, 1, 10 * lineBuffer, 2}
+	for i, n := range lengths {
+		file.Write(bytes.Repeat([]byte{byte('a' + i)}, n))
+		file.WriteString("\n")
+	}
+	lines, err := openLines(Input{Path: "a.jsonl"}, bytesObject(file.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range lengths {
+		line, err := lines.next()
+		if err != nil || !bytes.Equal(line, bytes.Repeat([]byte{byte('a' + i)}, n)) {
+			t.Errorf("line %d: %d bytes, want %d, error %v", i, len(line), n, err)
+		}
+	}
+	if _, err := lines.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last line: %v", err)
+	}
 }

@@ -1,10 +1,6 @@
 package shards
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-)
+import "bytes"
 
 // jsonWalk goes through a line of JSON that json.Valid accepts, value by value.
 type jsonWalk struct {
@@ -14,13 +10,11 @@ type jsonWalk struct {
 
 // walkObject begins a walk through a line, which must be one JSON object.
 func walkObject(line []byte) (*jsonWalk, error) {
-	if !json.Valid(line) {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, json.Unmarshal(line, new(any)))
+	if err := checkObject(line); err != nil {
+		return nil, err
 	}
 	w := &jsonWalk{b: line}
-	if w.kind() != '{' {
-		return nil, fmt.Errorf("%w: %s, want an object", ErrCorrupt, kindOfJSON(line[w.pos:]))
-	}
+	w.kind()
 	return w, nil
 }
 

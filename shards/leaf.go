@@ -18,6 +18,8 @@ type leaf struct {
 	name   string
 	column int // index among the file's leaf columns
 	render func(parquet.Value) string
+	full   int  // definition level of a value
+	null   bool // its type says that it has no values
 }
 
 // textPlan holds the leaves of text, id and domain; nil where none is wanted.
@@ -34,7 +36,7 @@ func (r *parquetReader) plan(cols Columns) (textPlan, error) {
 		if err != nil {
 			return plan, err
 		}
-		l := &leaf{name: name, column: column.Index(), render: renderer(column)}
+		l := &leaf{name: name, column: column.Index(), render: renderer(column), full: column.MaxDefinitionLevel(), null: allNull(column)}
 		if problem := unsuitable(column, l.render, i == 0); problem != "" {
 			return plan, columnError(name, problem, r.columns())
 		}
@@ -72,6 +74,8 @@ func unsuitable(c *parquet.Column, render func(parquet.Value) string, text bool)
 		return "it is a map, where a row has no single value"
 	case !c.Leaf():
 		return "it is a struct, name one of its fields"
+	case allNull(c):
+		return ""
 	case render == nil:
 		return "its type is " + typeName(c) + ", want a string"
 	case text && c.Type().Kind() != parquet.ByteArray:
@@ -79,6 +83,10 @@ func unsuitable(c *parquet.Column, render func(parquet.Value) string, text bool)
 	}
 	return ""
 }
+
+// allNull reports whether a column's type says that all its values are null, as
+// writers have it that saw no other.
+func allNull(c *parquet.Column) bool { return is[*format.NullType](c.Type().LogicalType()) }
 
 func typeName(c *parquet.Column) string { return strings.ToLower(c.Type().String()) }
 
@@ -144,9 +152,14 @@ type cursor struct {
 	ready  []parquet.Value // part of buffer not yet handed out
 }
 
-func (r *parquetReader) newCursor(l *leaf, group int) *cursor {
-	chunk := r.file.RowGroups()[group].ColumnChunks()[l.column].(*parquet.FileColumnChunk)
-	return &cursor{leaf: l, pages: chunk.PagesFrom(r.obj)}
+// newCursor begins to read a column whose page headers have been checked.
+func (r *parquetReader) newCursor(l *leaf, group int) (*cursor, error) {
+	chunk := r.file.RowGroups()[group].ColumnChunks()[l.column]
+	pages, err := pagesOf(r.obj, chunk, &r.file.Metadata().RowGroups[group].Columns[l.column].MetaData)
+	if err != nil {
+		return nil, fmt.Errorf("column %s: %w", l.name, err)
+	}
+	return &cursor{leaf: l, pages: pages}, nil
 }
 
 // next returns the next row's value, valid until the next call.
@@ -212,6 +225,9 @@ func (c *cursor) fill() error {
 		n, err := c.values.ReadValues(c.buffer[:])
 		if n > 0 {
 			c.ready = c.buffer[:n]
+			if c.leaf.null && slices.ContainsFunc(c.ready, func(v parquet.Value) bool { return v.DefinitionLevel() == c.leaf.full }) {
+				return fmt.Errorf("%w: a value in a column of type null", ErrCorrupt)
+			}
 			return nil
 		}
 		if err != io.EOF {

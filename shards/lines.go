@@ -25,13 +25,14 @@ type lineReader struct {
 	close  func()
 	buffer *bufio.Reader
 	long   []byte // a line that did not fit the buffer
+	limit  int    // bytes of a line: maxLine, but for tests
 	line   int64  // number of the last line, from 1, blank ones counted
 }
 
 // openLines begins to read obj, decompressed as its name says.
 func openLines(in Input, obj Object) (*lineReader, error) {
 	_, compression, _ := formatOf(in.Path)
-	r := &lineReader{source: io.NewSectionReader(obj, 0, obj.Size()), close: func() {}}
+	r := &lineReader{source: io.NewSectionReader(obj, 0, obj.Size()), close: func() {}, limit: maxLine}
 	switch compression {
 	case gzipd:
 		z, err := gzip.NewReader(bufio.NewReaderSize(r.source, lineBuffer))
@@ -87,8 +88,8 @@ func (r *lineReader) read() ([]byte, error) {
 		case err == io.EOF:
 			return nil, io.EOF
 		case errors.Is(err, bufio.ErrBufferFull):
-			if len(r.long)+len(part) > maxLine {
-				return nil, fmt.Errorf("line %d: %w: longer than %d bytes", r.line+1, ErrUnsupported, maxLine)
+			if len(r.long)+len(part) > r.limit {
+				return nil, fmt.Errorf("line %d: %w: longer than %d bytes", r.line+1, ErrUnsupported, r.limit)
 			}
 			r.long = append(r.long, part...)
 		default:

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -66,9 +67,10 @@ type Unit struct {
 	Key           string `json:"key"`    // UnitKey of all that the file depends on
 	Shard         string `json:"shard,omitempty"`
 	FirstRowGroup int    `json:"first_row_group,omitempty"`
-	RowGroups     int    `json:"row_groups,omitempty"` // how many, from the first on
-	Rows          int64  `json:"rows"`                 // rows in File
-	Tokens        int64  `json:"tokens,omitempty"`     // of the texts read
+	RowGroups     int    `json:"row_groups,omitempty"`  // how many, from the first on
+	Rows          int64  `json:"rows"`                  // rows in File
+	Tokens        int64  `json:"tokens,omitempty"`      // of the texts read; of a token file: in it
+	TailTokens    int64  `json:"tail_tokens,omitempty"` // after the last whole sequence, which are in none
 	Counts        Counts `json:"counts"`
 }
 
@@ -79,6 +81,10 @@ type Counts struct {
 	Dropped     map[pipeline.Reason]int64 `json:"dropped"`
 	Quarantined int64                     `json:"quarantined"` // rows of shards that could not be read
 }
+
+// ErrManifest says that an object is not a manifest that this curate can go
+// on from: damaged, of another format, or with counts or names that cannot be.
+var ErrManifest = errors.New("not a usable manifest")
 
 // ErrConservation says that rows were lost or counted twice.
 var ErrConservation = errors.New("rows are not conserved")
@@ -115,13 +121,24 @@ func (c *Counts) Add(o Counts) {
 
 // Check is an ErrConservation unless the manifest's counts and those of each
 // unit add up, and the units that count rows account for all that were kept
-// and dropped.
+// and dropped. A file name that leads out of the folder is an error as well.
 func (m *Manifest) Check() error {
 	if err := m.Counts.Check(); err != nil {
 		return err
 	}
+	for _, in := range m.Inputs {
+		if !isName(in.Shard) {
+			return fmt.Errorf("shard %q is not a name inside a folder", in.Shard)
+		}
+	}
 	var sum Counts
 	for _, u := range m.Units {
+		if u.Shard != "" && !isName(u.Shard) {
+			return fmt.Errorf("shard %q of unit %s is not a name inside a folder", u.Shard, u.File)
+		}
+		if u.File != "" && !isName(u.File) {
+			return fmt.Errorf("unit file %q is not a name inside the folder", u.File)
+		}
 		if err := u.Counts.Check(); err != nil {
 			return fmt.Errorf("unit %s: %w", u.File, err)
 		}
@@ -136,6 +153,9 @@ func (m *Manifest) Check() error {
 	}
 	return nil
 }
+
+// isName tells whether a name stays inside the folder that it is used in.
+func isName(name string) bool { return fs.ValidPath(name) && name != "." }
 
 func nonZero(counts map[pipeline.Reason]int64) map[pipeline.Reason]int64 {
 	out := maps.Clone(counts)
@@ -205,26 +225,34 @@ func orEmpty(m map[pipeline.Reason]int64) map[pipeline.Reason]int64 {
 const maxManifest = 1 << 30
 
 // ReadManifest reads a manifest and checks it as WriteManifest does. A missing
-// one wraps fs.ErrNotExist.
+// one wraps fs.ErrNotExist, one that says nothing usable ErrManifest.
 func ReadManifest(ctx context.Context, store Store, name string) (*Manifest, error) {
 	b, err := ReadObject(ctx, store, name, maxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", name, err)
 	}
+	m, err := decodeManifest(b)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest %s: %w: %w", name, ErrManifest, err)
+	}
+	return m, nil
+}
+
+func decodeManifest(b []byte) (*Manifest, error) {
 	var version struct {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(b, &version); err != nil {
-		return nil, fmt.Errorf("read manifest %s: %w", name, err)
+		return nil, err
 	}
 	if version.Format != ManifestFormat {
-		return nil, fmt.Errorf("read manifest %s: format %d, this curate reads format %d; run the stage again", name, version.Format, ManifestFormat)
+		return nil, fmt.Errorf("format %d, this curate reads format %d; run the stage again", version.Format, ManifestFormat)
 	}
 	m := new(Manifest)
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(m); err != nil {
-		return nil, fmt.Errorf("read manifest %s: %w", name, err)
+		return nil, err
 	}
 	for _, raw := range []*json.RawMessage{&m.Options, &m.Detail} {
 		if len(*raw) == 0 {
@@ -232,14 +260,11 @@ func ReadManifest(ctx context.Context, store Store, name string) (*Manifest, err
 		}
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, *raw); err != nil {
-			return nil, fmt.Errorf("read manifest %s: %w", name, err)
+			return nil, err
 		}
 		*raw = compact.Bytes()
 	}
-	if err := m.Check(); err != nil {
-		return nil, fmt.Errorf("read manifest %s: %w", name, err)
-	}
-	return m, nil
+	return m, m.Check()
 }
 
 // UnitKey is the hex sha256 over the parts, each preceded by its length, so

@@ -20,7 +20,7 @@ const scanBuffer = 1 << 20
 // memory is one page of each column, never a row group.
 type parquetReader struct {
 	file *parquet.File
-	obj  Object
+	obj  Object  // what is read: the file, or a view of it, see unpackColumns
 	rows []int64 // of each row group
 }
 
@@ -31,12 +31,15 @@ func openParquet(obj Object) (*parquetReader, error) {
 	}
 	r := &parquetReader{obj: obj}
 	err := guard(func() error {
-		var err error
-		// Page indexes and bloom filters are for lookups; we read everything.
-		r.file, err = parquet.OpenFile(obj, obj.Size(), &parquet.FileConfig{
-			SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: scanBuffer, ReadMode: parquet.ReadModeSync,
-		})
-		return err
+		if err := r.openFile(); err != nil {
+			return err
+		}
+		unpacked, err := unpackColumns(obj, r.file.Metadata())
+		if err != nil || unpacked == nil {
+			return err
+		}
+		r.obj = unpacked
+		return r.openFile()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open Parquet: %w", err)
@@ -45,6 +48,15 @@ func openParquet(obj Object) (*parquetReader, error) {
 		r.rows = append(r.rows, r.file.Metadata().RowGroups[i].NumRows)
 	}
 	return r, nil
+}
+
+// openFile opens r.obj.
+func (r *parquetReader) openFile() (err error) {
+	// Page indexes and bloom filters are for lookups; we read everything.
+	r.file, err = parquet.OpenFile(r.obj, r.obj.Size(), &parquet.FileConfig{
+		SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: scanBuffer, ReadMode: parquet.ReadModeSync,
+	})
+	return err
 }
 
 func (r *parquetReader) numRows() int64     { return r.file.NumRows() }
@@ -61,11 +73,13 @@ func (r *parquetReader) columns() []string {
 
 func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols Columns, from, to int) iter.Seq2[pipeline.Batch, error] {
 	return func(yield func(pipeline.Batch, error) bool) {
-		plan, err := r.plan(cols)
+		var plan textPlan
+		err := guard(func() (err error) { plan, err = r.plan(cols); return err })
 		if err != nil {
 			yield(pipeline.Batch{}, err)
 			return
 		}
+		defer r.prefetch(plan[:], from, to)()
 		first := int64(0)
 		for group := range from {
 			first += r.rows[group]
@@ -89,6 +103,26 @@ func (r *parquetReader) batches(ctx context.Context, mem memory.Allocator, cols 
 	}
 }
 
+// prefetch tells a remote object that the chunks of some leaves, nil ones aside,
+// are read next, in the row groups from, ..., to-1. stop tells that no more are.
+func (r *parquetReader) prefetch(leaves []*leaf, from, to int) (stop func()) {
+	remote, ok := r.obj.(prefetcher)
+	if !ok {
+		return func() {}
+	}
+	var ranges []Range
+	for group := from; group < to; group++ {
+		for _, l := range leaves {
+			if l != nil {
+				meta := &r.file.Metadata().RowGroups[group].Columns[l.column].MetaData
+				ranges = append(ranges, Range{Offset: chunkStart(meta), Length: meta.TotalCompressedSize})
+			}
+		}
+	}
+	remote.Prefetch(ranges)
+	return func() { remote.Prefetch(nil) }
+}
+
 // groupBatches yields the batches of one row group, FirstRow counted in it.
 func (r *parquetReader) groupBatches(ctx context.Context, mem memory.Allocator, plan textPlan, group int) iter.Seq2[pipeline.Batch, error] {
 	return func(yield func(pipeline.Batch, error) bool) {
@@ -107,7 +141,10 @@ func (r *parquetReader) groupBatches(ctx context.Context, mem memory.Allocator, 
 				yield(pipeline.Batch{}, fmt.Errorf("column %s: %w", leaf.name, err))
 				return
 			}
-			cursors[i] = r.newCursor(leaf, group)
+			if cursors[i], err = r.newCursor(leaf, group); err != nil {
+				yield(pipeline.Batch{}, err)
+				return
+			}
 		}
 		build := newBatchBuilder(mem)
 		defer build.release()

@@ -19,6 +19,7 @@ const arrowSchemaKey = "ARROW:schema"
 // fields of their tables, and values of a union and an enum.
 const (
 	slotVersion, messageSlots                                  = 0, 5
+	slotFooterSchema                                           = 1
 	slotEndianness, slotFeatures, schemaSlots                  = 0, 3, 4
 	slotName, slotNullable, slotTypeKind, slotType, fieldSlots = 0, 1, 2, 3, 7
 	typeFloatingPoint, precisionSingle                         = 3, 1
@@ -67,11 +68,7 @@ func appendField(old []byte, name string) ([]byte, error) {
 	if err := checkArrowSchema(schema); err != nil {
 		return nil, err
 	}
-	b := flatbuffers.NewBuilder(len(old) + 512)
-	b.Prep(8, len(old)) // the old bytes keep their alignment
-	end := int(b.CreateByteVector(old)) - 4
-	moved := func(pos int) flatbuffers.UOffsetT { return flatbuffers.UOffsetT(end - pos) } // the builder counts from the end
-
+	b, moved := embedFlat(old)
 	var fields []flatbuffers.UOffsetT
 	if err := schema.tables(slotFields, func(f flatTable) error {
 		fields = append(fields, moved(f.pos))
@@ -90,14 +87,45 @@ func appendField(old []byte, name string) ([]byte, error) {
 			b.PrependUOffsetTSlot(i, moved(t.pos), 0)
 		}
 	}
-	newSchema := b.EndObject()
+	return finishSchemaMessage(b, message.int16(slotVersion), b.EndObject()), nil
+}
 
+// embedFlat begins a FlatBuffer that holds an old one, and returns how offsets
+// in the old one are those of the new one.
+func embedFlat(old []byte) (b *flatbuffers.Builder, moved func(pos int) flatbuffers.UOffsetT) {
+	b = flatbuffers.NewBuilder(len(old) + 512)
+	return b, embedInto(b, old)
+}
+
+// embedInto is embedFlat for a FlatBuffer that has begun.
+func embedInto(b *flatbuffers.Builder, old []byte) (moved func(pos int) flatbuffers.UOffsetT) {
+	b.Prep(8, len(old)) // the old bytes keep their alignment
+	end := int(b.CreateByteVector(old)) - 4
+	return func(pos int) flatbuffers.UOffsetT { return flatbuffers.UOffsetT(end - pos) } // the builder counts from the end
+}
+
+// finishSchemaMessage returns the message of a schema that b holds.
+func finishSchemaMessage(b *flatbuffers.Builder, version int16, schema flatbuffers.UOffsetT) []byte {
 	b.StartObject(messageSlots)
-	b.PrependInt16Slot(slotVersion, message.int16(slotVersion), 0)
+	b.PrependInt16Slot(slotVersion, version, 0)
 	b.PrependByteSlot(slotKind, kindSchema, 0)
-	b.PrependUOffsetTSlot(slotHeader, newSchema, 0)
+	b.PrependUOffsetTSlot(slotHeader, schema, 0)
 	b.Finish(b.EndObject())
-	return b.FinishedBytes(), nil
+	return b.FinishedBytes()
+}
+
+// footerSchema returns a schema message with the schema of a file's footer. It
+// panics where offsets in the footer lead outside of it.
+func footerSchema(footer flatTable) ([]byte, error) {
+	schema, ok := footer.table(slotFooterSchema)
+	if !ok {
+		return nil, fmt.Errorf("%w: the footer of the Arrow file has no schema", ErrCorrupt)
+	}
+	if err := checkArrowSchema(schema); err != nil {
+		return nil, err
+	}
+	b, moved := embedFlat(footer.b)
+	return finishSchemaMessage(b, footer.int16(slotVersion), moved(schema.pos)), nil
 }
 
 // int16 returns field i, 0 when it is absent.

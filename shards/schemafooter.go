@@ -1,11 +1,8 @@
 package shards
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -34,6 +31,15 @@ func (f *parquetFooter) decode(v any) error {
 // readFooter reads the footer of a file that passed checkFooter, and checks
 // the schema and what every column chunk says against it.
 func readFooter(obj Object) (*parquetFooter, error) {
+	f, err := decodeFooter(obj)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.checkColumns()
+}
+
+// decodeFooter reads the footer of a file that passed checkFooter.
+func decodeFooter(obj Object) (*parquetFooter, error) {
 	var tail [8]byte
 	if _, err := obj.ReadAt(tail[:], obj.Size()-8); err != nil {
 		return nil, fmt.Errorf("read Parquet footer length: %w", err)
@@ -54,7 +60,7 @@ func readFooter(obj Object) (*parquetFooter, error) {
 		return nil, fmt.Errorf("%w: %d schema elements, decoded %d", ErrCorrupt, len(raw), len(f.meta.Schema))
 	}
 	f.schema = fileSchema{elements: f.meta.Schema, raw: raw}
-	return f, f.checkColumns()
+	return f, nil
 }
 
 // checkColumns checks the columns of all row groups: that they are those of
@@ -93,36 +99,6 @@ func checkCodec(codec, first format.CompressionCodec) error {
 	}
 	if codec != first {
 		return fmt.Errorf("%w: compression %s, but %s in row group 0", ErrUnsupported, codec, first)
-	}
-	return nil
-}
-
-// checkPageHeaders walks the page headers of a column chunk: sizes must fit the
-// chunk, and the values must be as many as the footer says.
-func checkPageHeaders(obj Object, meta *format.ColumnMetaData) error {
-	section := io.NewSectionReader(obj, chunkStart(meta), meta.TotalCompressedSize)
-	buffer := bufio.NewReaderSize(section, 4<<10)
-	decoder := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(buffer))
-	values := int64(0)
-	for page := 0; ; page++ {
-		if _, err := buffer.Peek(1); errors.Is(err, io.EOF) {
-			break
-		}
-		var header format.PageHeader
-		if err := decoder.Decode(&header); err != nil {
-			return fmt.Errorf("%w: header of page %d: %w", ErrCorrupt, page, err)
-		}
-		n, err := checkPage(&header, meta.Codec)
-		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-		values += n
-		if err := skip(buffer, section, int64(header.CompressedPageSize)); err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
-		}
-	}
-	if values != meta.NumValues {
-		return fmt.Errorf("%w: its pages hold %d values, the footer says %d", ErrCorrupt, values, meta.NumValues)
 	}
 	return nil
 }

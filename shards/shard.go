@@ -53,9 +53,12 @@ func Open(ctx context.Context, in Input) (*Shard, error) {
 		return nil, fmt.Errorf("open shard %s: %w", in.Shard, err)
 	}
 	s := &Shard{Memory: memory.DefaultAllocator, in: in, obj: obj}
-	if obj.Size() == 0 {
+	switch {
+	case obj.Size() == 0:
 		err = ErrEmptyFile
-	} else {
+	case in.Sandbox != nil:
+		s.reader, err = in.Sandbox.open(ctx, in, obj)
+	default:
 		s.reader, err = openFormat(in, obj)
 	}
 	if err != nil {
@@ -73,6 +76,8 @@ func openFormat(in Input, obj Object) (formatReader, error) {
 		return openJSONL(in, obj)
 	case Arrow:
 		return openArrow(obj)
+	case Tar:
+		return openTar(obj)
 	default:
 		return nil, fmt.Errorf("%w: format %q", ErrUnsupported, in.Format)
 	}
@@ -93,6 +98,9 @@ func (s *Shard) RowGroupRows(i int) int64 { return s.reader.rowGroups()[i] }
 
 // Close closes the shard. Batches stay valid.
 func (s *Shard) Close() error {
+	if r, ok := s.reader.(*sandboxReader); ok {
+		r.close()
+	}
 	if err := s.obj.Close(); err != nil {
 		return fmt.Errorf("close shard %s: %w", s.in.Shard, err)
 	}

@@ -161,8 +161,8 @@ func (c *chunkSplice) checkFrame(header *format.PageHeader, at int64) error {
 
 // index returns the page index of the chunk, from the input's where that
 // describes the pages. shift is what pages moved by.
-func (c *chunkSplice) index(bounds, offsets []byte, shift int64) outColumn {
-	out := outColumn{offsets: c.offsets(offsets)}
+func (c *chunkSplice) index(bounds, offsets []byte, shift int64) chunkIndex {
+	out := chunkIndex{offsets: c.offsets(offsets)}
 	if out.offsets == nil {
 		return out
 	}

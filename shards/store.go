@@ -82,17 +82,22 @@ type Holder struct {
 
 // LockedError says that another process works in the folder.
 type LockedError struct {
-	Folder string
-	Holder Holder // zero when the holder has not written it yet
+	Folder  string
+	Holder  Holder    // zero when the holder has not written it yet
+	Expires time.Time // when the lock ends unless its holder renews it; zero for one that ends with its holder
 }
 
 // Error implements error.
 func (e *LockedError) Error() string {
-	if e.Holder == (Holder{}) {
-		return fmt.Sprintf("folder %s is locked by another process", e.Folder)
+	text := fmt.Sprintf("folder %s is locked by another process", e.Folder)
+	if e.Holder != (Holder{}) {
+		text = fmt.Sprintf("folder %s is locked by process %d on %s since %s",
+			e.Folder, e.Holder.PID, e.Holder.Host, e.Holder.Start.Format(time.RFC3339))
 	}
-	return fmt.Sprintf("folder %s is locked by process %d on %s since %s",
-		e.Folder, e.Holder.PID, e.Holder.Host, e.Holder.Start.Format(time.RFC3339))
+	if !e.Expires.IsZero() {
+		text += fmt.Sprintf("; if it was killed, the lock ends at %s", e.Expires.UTC().Format(time.RFC3339))
+	}
+	return text
 }
 
 // Range is a run of bytes of an object.

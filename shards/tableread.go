@@ -24,11 +24,14 @@ func readTable[T any](ctx context.Context, obj Object, columns []tableColumn[T],
 			yield(nil, err)
 			return
 		}
-		leaves, columns, err := tableLeaves(r, columns, wanted)
+		var leaves []*leaf
+		columns := columns // those that are wanted
+		err = guard(func() (err error) { leaves, columns, err = tableLeaves(r, columns, wanted); return err })
 		if err != nil {
 			yield(nil, err)
 			return
 		}
+		defer r.prefetch(leaves, 0, len(r.rows))()
 		for group := range r.rows {
 			if r.rows[group] == 0 {
 				continue
@@ -95,7 +98,11 @@ func readTableGroup[T any](ctx context.Context, r *parquetReader, group int, lea
 				yield(nil, fmt.Errorf("column %s: %w", l.name, err))
 				return
 			}
-			cursors[i] = r.newCursor(l, group)
+			var err error
+			if cursors[i], err = r.newCursor(l, group); err != nil {
+				yield(nil, err)
+				return
+			}
 		}
 		for row := int64(0); row < r.rows[group]; {
 			if err := ctx.Err(); err != nil {

@@ -99,7 +99,7 @@ func (t *thriftWalk) list(depth int) error {
 		}
 	}
 	if n > uint64(len(t.rest)) {
-		return fmt.Errorf("list of %d elements in %d bytes", n, len(t.rest))
+		return fmt.Errorf("%w: list of %d elements in %d bytes", errCutShort, n, len(t.rest))
 	}
 	for range n {
 		if err := t.value(head&15, depth); err != nil {
@@ -118,7 +118,7 @@ func (t *thriftWalk) mapping(depth int) error {
 		return err
 	}
 	if n > uint64(len(t.rest)) {
-		return fmt.Errorf("map of %d pairs in %d bytes", n, len(t.rest))
+		return fmt.Errorf("%w: map of %d pairs in %d bytes", errCutShort, n, len(t.rest))
 	}
 	kinds, err := t.byte()
 	if err != nil {

@@ -34,6 +34,7 @@ type config struct {
 	Select      selectConfig      `yaml:"select"`
 	Write       writeConfig       `yaml:"write"`
 	Report      bool              `yaml:"report"`
+	S3          s3Settings        `yaml:"s3,omitempty"`
 }
 
 // priorConfig names a model folder, or says how to train one on the inputs.
@@ -61,7 +62,11 @@ type selectConfig struct {
 }
 
 type writeConfig struct {
-	ScoreColumn string `yaml:"score_column"`
+	ScoreColumn   string `yaml:"score_column"`   // of rows
+	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
+	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
+	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
+	Workers       int    `yaml:"workers"`        // shards written at a time
 }
 
 // defaultConfig holds the values of keys that the file leaves out.
@@ -74,7 +79,7 @@ func defaultConfig() config {
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
 		Score:          scoreConfig{Unit: string(scoring.Document)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
-		Write:          writeConfig{ScoreColumn: "color_score"},
+		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
 		Report:         true,
 	}
 }
@@ -94,6 +99,9 @@ func loadConfig(path string, overrides []string) (config, error) {
 			return config{}, usagef("--set %s: %w", override, err)
 		}
 	}
+	if err := checkScalars(&tree); err != nil {
+		return config{}, usagef("config %s: %w", path, err)
+	}
 	merged, err := yaml.Marshal(&tree)
 	if err != nil {
 		return config{}, usagef("config %s: %w", path, err)
@@ -108,6 +116,21 @@ func loadConfig(path string, overrides []string) (config, error) {
 		return config{}, usagef("config %s:\n%w", path, err)
 	}
 	return c, nil
+}
+
+// checkScalars refuses credentials in a URI before any message can repeat them.
+func checkScalars(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		if err := shards.CheckPlace(node.Value); err != nil {
+			return fmt.Errorf("line %d: %w", node.Line, err)
+		}
+	}
+	for _, child := range node.Content {
+		if err := checkScalars(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setKey replaces or adds one value in a YAML tree.
@@ -180,11 +203,20 @@ func (c config) validate() error {
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
 	}
+	if err := c.S3.validate(); err != nil {
+		fault("s3: %w", err)
+	}
+	if c.Write.Workers < 1 {
+		fault("write.workers: want at least 1, got %d", c.Write.Workers)
+	}
 	if err := c.scoreOptions().Validate(); err != nil {
 		fault("score: %w", err)
 	}
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
+	}
+	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
+		fault("write.format: %w", err)
 	}
 	return errors.Join(faults...)
 }
@@ -195,6 +227,11 @@ func (c config) columns() shards.Columns {
 
 func (c config) scoreOptions() scoring.Options {
 	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength}
+}
+
+// tokenOptions says how kept sequences are written, with the prior's tokenizer.
+func (c config) tokenOptions(prior string) tokenOptions {
+	return tokenOptions{Prior: prior, Width: c.Write.TokenBytes, Name: c.Write.TokenizerName}
 }
 
 func (c config) selectOptions() colorfilter.Options {

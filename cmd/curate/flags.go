@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -11,7 +12,6 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 func addColumnFlags(flags *pflag.FlagSet, c *shards.Columns) {
@@ -39,13 +39,23 @@ func requireFlags(flags map[string]string) error {
 }
 
 // listInputs resolves IN arguments. What names nothing is a usage error.
-func listInputs(ctx context.Context, args []string) ([]shards.Input, error) {
+func (a *app) listInputs(ctx context.Context, args []string) ([]shards.Input, error) {
 	if len(args) == 0 {
 		return nil, usagef("name at least one input: a file, a glob, a folder or @list.txt")
 	}
-	inputs, err := shards.ListInputs(ctx, local.Locate, args)
+	inputs, err := shards.ListInputs(ctx, a.stores.Locate, args)
+	if err != nil && (errors.Is(err, shards.ErrListing) || storeFailed(err)) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, usageError{err}
+	}
+	box, err := a.sandbox()
+	if err != nil {
+		return nil, err
+	}
+	for i := range inputs {
+		inputs[i].Sandbox = box
 	}
 	return inputs, nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -15,7 +13,6 @@ import (
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 const inspectHelp = `Say what is in a shard, in an output folder or in a model folder: format, rows, row groups, columns
@@ -26,14 +23,14 @@ func newInspectCommand(a *app) *cobra.Command {
 		Use:     "inspect PATH...",
 		Short:   "what is in a shard, output folder or model",
 		Long:    inspectHelp,
-		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json",
+		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json\n  curate inspect s3://bucket/pool/00000.parquet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("name a shard, an output folder or a model folder")
 			}
 			var all []any
 			for _, arg := range args {
-				found, err := inspect(cmd.Context(), arg)
+				found, err := inspect(cmd.Context(), a, arg)
 				if err != nil {
 					return err
 				}
@@ -54,30 +51,38 @@ func newInspectCommand(a *app) *cobra.Command {
 }
 
 // inspect looks at one argument: an output folder, a model folder or shards.
-func inspect(ctx context.Context, arg string) ([]any, error) {
-	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
-		return inspectShards(ctx, arg)
+func inspect(ctx context.Context, a *app, arg string) ([]any, error) {
+	if folder, err := a.stores.isFolder(ctx, arg); err != nil || !folder {
+		return inspectShards(ctx, a, arg)
 	}
-	manifest, err := shards.ReadManifest(ctx, local.New(arg), manifestName)
+	store, err := a.stores.Folder(ctx, arg)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	switch {
 	case err == nil && manifest.Stage != "train":
 		return []any{inspectedOutput{arg, manifest}}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	if fileExists(filepath.Join(arg, "config.json")) {
-		model, err := lm.Load(arg)
+	isModel, err := objectExists(ctx, store, "config.json")
+	if err != nil {
+		return nil, err
+	}
+	if isModel {
+		model, err := a.loadModel(ctx, arg)
 		if err != nil {
 			return nil, err
 		}
 		return []any{newInspectedModel(arg, model, manifest)}, nil
 	}
-	return inspectShards(ctx, arg)
+	return inspectShards(ctx, a, arg)
 }
 
 // inspectShards looks at the shards that an argument names.
-func inspectShards(ctx context.Context, arg string) ([]any, error) {
-	inputs, err := listInputs(ctx, []string{arg})
+func inspectShards(ctx context.Context, a *app, arg string) ([]any, error) {
+	inputs, err := a.listInputs(ctx, []string{arg})
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,17 @@ func TestSignalsLeaveResumableState(t *testing.T) {
 	runCommand(t, config, output)
 	want := treeDigests(t, output)
 	out := filepath.Join(t.TempDir(), "interrupted")
+	interruptRuns(t, config, out, out)
+	runCommand(t, config, out)
+	if got := treeDigests(t, out); len(differences(got, want)) > 0 {
+		t.Errorf("output differs from an undisturbed run: %v", differences(got, want))
+	}
+}
+
+// interruptRuns starts a run twice and stops it by Ctrl-C and by SIGTERM. folder
+// is where the output's files can be seen.
+func interruptRuns(t *testing.T, config, output, folder string) {
+	t.Helper()
 	for _, stop := range []struct {
 		signal syscall.Signal
 		after  string // the file that shows how far the run has come
@@ -27,11 +38,11 @@ func TestSignalsLeaveResumableState(t *testing.T) {
 		{syscall.SIGINT, "models/prior/config.json", exitInterrupted},
 		{syscall.SIGTERM, "models/conditional/config.json", exitTerminated},
 	} {
-		cmd := command(context.Background(), config, out)
+		cmd := command(context.Background(), config, output)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, filepath.Join(out, stop.after))
+		waitFor(t, filepath.Join(folder, stop.after))
 		if err := cmd.Process.Signal(stop.signal); err != nil {
 			t.Fatal(err)
 		}
@@ -39,10 +50,6 @@ func TestSignalsLeaveResumableState(t *testing.T) {
 		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != stop.code {
 			t.Fatalf("after %v: %v, want exit %d", stop.signal, err, stop.code)
 		}
-	}
-	runCommand(t, config, out)
-	if got := treeDigests(t, out); len(differences(got, want)) > 0 {
-		t.Errorf("output differs from an undisturbed run: %v", differences(got, want))
 	}
 }
 

@@ -48,7 +48,12 @@ func TestKillAtAnyMoment(t *testing.T) {
 }
 
 func command(ctx context.Context, config, output string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], "run", config, "--set", "output="+output, "--quiet")
+	return asCommand(ctx, "run", config, "--set", "output="+output, "--quiet")
+}
+
+// asCommand is a process of the real command.
+func asCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "CURATE_TEST_AS_COMMAND=1")
 	return cmd
 }

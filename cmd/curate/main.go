@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/curate-data/curate/shards"
 )
 
 // version is set by the linker (see Makefile).
@@ -49,9 +51,14 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	root := newRoot(stdout, stderr)
+	places := newStores()
+	defer places.close()
+	root := newRoot(stdout, stderr, places)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := checkArguments(args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	code := exitCode(ctx, err)
 	switch {
 	case err == nil:
@@ -63,6 +70,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "curate: %v\n", err)
 	}
 	return code
+}
+
+// checkArguments refuses credentials in a URI before any message can repeat them.
+func checkArguments(args []string) error {
+	for i, arg := range args {
+		if err := shards.CheckPlace(arg); err != nil {
+			return usagef("argument %d: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // withSignals returns a context that the first SIGINT or SIGTERM cancels, with

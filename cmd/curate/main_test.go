@@ -16,7 +16,7 @@ import (
 // TestMain lets a test start this binary as the real command, in a process of
 // its own that can be killed.
 func TestMain(m *testing.M) {
-	if os.Getenv("CURATE_TEST_AS_COMMAND") == "1" {
+	if os.Getenv("CURATE_TEST_AS_COMMAND") == "1" || len(os.Args) > 1 && os.Args[1] == childCommand {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	var err error
@@ -133,6 +133,11 @@ func treeDigests(t *testing.T, root string) map[string]string {
 		t.Fatal(err)
 	}
 	return digests
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // holdsTimes names the files of an output folder that differ between runs.

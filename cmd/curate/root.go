@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -25,28 +26,44 @@ type app struct {
 	notice         string // the backend that was last announced
 	progress       *progress.Display
 	log            *slog.Logger
+	stores         *stores
+	sandboxed      sandboxFlags
+	begun          time.Time
 }
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
 every document with a small prior and a small conditional language model, keeps the best by
 CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged.`
 
+const environmentHelp = `
+Places are local paths and s3://bucket/key URIs, for inputs, models and output alike.
+
+Environment:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, roles: credentials, never flags
+  AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE   where the store is
+  CURATE_S3_PATH_STYLE, CURATE_S3_CHECKSUMS, CURATE_S3_REQUESTER_PAYS, CURATE_S3_SSE, CURATE_S3_SSE_KMS_KEY_ID
+  CURATE_CACHE       copies of remote models, training for remote output; default: curate in the user's cache folder
+  CURATE_PLUGIN_DIR  folder of the XLA plugins
+  NO_COLOR           no colours`
+
 const rootExamples = `  curate run configs/demo.yaml            # the whole pipeline; a second run does nothing
+  curate run configs/s3.yaml              # from S3 to S3
   curate score --prior out/prior --conditional out/cond --output out/scores 'pool/*.parquet'
   curate select --scores out/scores --output out/selection --keep-fraction 0.125
   curate write --selection out/selection --output out/data 'pool/*.parquet'
-  curate verify out/data`
+  curate verify out/data
+  curate gc s3://bucket/out               # what no manifest names; --yes removes it`
 
 const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
 130/143 interrupted, the same command goes on.`
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	a := &app{stdout: stdout, stderr: stderr}
+func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
+	a := &app{stdout: stdout, stderr: stderr, stores: places}
 	root := &cobra.Command{
 		Use:               "curate COMMAND",
 		Short:             "select pretraining data",
-		Long:              rootHelp + "\n" + exitHelp,
+		Long:              rootHelp + "\n" + exitHelp + "\n" + environmentHelp,
 		Example:           rootExamples,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -69,9 +86,11 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newVersionCommand(a),
+		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
+		newChildCommand(),
 	)
 	return root
 }
@@ -90,19 +109,26 @@ func (a *app) start() error {
 		// a tenth off the peak of a copy and no time that can be measured.
 		debug.SetGCPercent(50)
 	}
-	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional")})
+	a.begun = time.Now()
+	a.progress = progress.New(a.stderr, progress.Options{Quiet: a.quiet, LabelWidth: len("train conditional"), Slowest: 10 * time.Minute})
 	level := slog.LevelInfo
 	if a.quiet {
 		level = slog.LevelError
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if f, ok := a.stderr.(*os.File); ok && !term.IsTerminal(int(f.Fd())) && a.json {
+	if _, isFile := a.stderr.(*os.File); isFile && a.json && !a.onTerminal() {
 		a.log = slog.New(slog.NewJSONHandler(a.progress, options))
 	} else {
 		a.log = slog.New(slog.NewTextHandler(a.progress, options)) // above the bars
-
 	}
+	a.stores.s3.notice = func(text string) { a.say("s3: %s", text) }
 	return nil
+}
+
+// onTerminal reports whether somebody may be watching standard error.
+func (a *app) onTerminal() bool {
+	f, ok := a.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // say prints one line for people, unless --quiet.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,13 +11,13 @@ import (
 
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
-	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
 
 const runHelp = `Run the whole pipeline of a YAML file: train the prior on the inputs and the conditional on the
 target (or take given models), score, select, write the kept rows, and write report.html. Every
-stage keeps its result in the output folder; a second run does only what changed, or nothing.`
+stage keeps its result in the output folder; a second run does only what changed, or nothing.
+Inputs, models and output may be on S3.`
 
 func newRunCommand(a *app) *cobra.Command {
 	var overrides []string
@@ -29,6 +28,7 @@ func newRunCommand(a *app) *cobra.Command {
 		Long:  runHelp + "\n" + exitHelp,
 		Example: `  curate run configs/demo.yaml
   curate run configs/demo.yaml --set output=/data/out --set select.keep_fraction=0.05
+  curate run configs/s3.yaml --quiet           # S3 to S3; prints nothing unless something is wrong
   curate run configs/demo.yaml --dry-run       # the resolved config and what would be done`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -41,6 +41,7 @@ func newRunCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.stores.s3.settings = c.S3
 			if dry {
 				return printPlan(cmd.Context(), a, c)
 			}
@@ -81,22 +82,22 @@ type stageTime struct {
 func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error) {
 	r := &pipelineRun{app: a, config: c, prior: c.Prior.Model, conditional: c.Conditional.Model}
 	var err error
-	if r.inputs, err = listInputs(ctx, c.Inputs); err != nil {
+	if r.inputs, err = a.listInputs(ctx, c.Inputs); err != nil {
 		return nil, err
 	}
 	if r.conditional == "" {
-		if r.target, err = listInputs(ctx, c.Conditional.Target); err != nil {
+		if r.target, err = a.listInputs(ctx, c.Conditional.Target); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // folder returns the place of a stage's output.
-func (r *pipelineRun) folder(name string) string { return filepath.Join(r.config.Output, name) }
+func (r *pipelineRun) folder(name string) string { return joinPlace(r.config.Output, name) }
 
 // runPipeline runs all stages. Shards that fail in one are left out of the
 // next ones, and the exit code says so.
@@ -127,20 +128,22 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 
 // end writes the report and tells the user what came out.
 func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
-	page := r.folder("report.html")
-	if r.config.Report && (!nothing || !fileExists(page)) {
-		if err := r.writeReport(ctx, page); err != nil {
+	page := r.folder(reportName)
+	if r.config.Report && nothing {
+		there, err := r.hasReport(ctx)
+		if err != nil {
+			return err
+		}
+		nothing = there
+	}
+	if r.config.Report && !nothing {
+		if err := r.writeReport(ctx); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
-		nothing = false
 	}
 	switch {
 	case r.app.json:
-		last := r.kept.manifest
-		if last == nil {
-			last = r.selected.manifest // sequences: nothing is written
-		}
-		if err := r.app.printJSON(last); err != nil {
+		if err := r.app.printJSON(r.kept.manifest); err != nil {
 			return err
 		}
 	case r.app.quiet:
@@ -149,7 +152,25 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	default:
 		r.printSummary(page)
 	}
-	return errors.Join(r.score.err(), r.newFailures())
+	if err := errors.Join(r.score.err(), r.newFailures()); err != nil {
+		return err
+	}
+	r.sayDone(nothing)
+	return nil
+}
+
+// sayDone is the line for logs; a run that did nothing says so there as well.
+func (r *pipelineRun) sayDone(nothing bool) {
+	last := r.kept
+	if last.manifest == nil {
+		last = r.selected
+	}
+	switch {
+	case !nothing:
+		r.app.sayDone(last, r.config.Output)
+	case !r.app.json && !r.app.onTerminal():
+		r.app.say("done: nothing to do, %s is complete", r.config.Output)
+	}
 }
 
 // newFailures reports shards that could be scored but not written.
@@ -198,12 +219,9 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 }
 
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
-	if r.config.scoreOptions().Unit != scoring.Document {
-		r.app.say("write: sequences are selected, which are not rows; their places are in %s", r.folder("selection"))
-		return stageResult{nothing: true}, nil
-	}
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
-		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn,
+		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
+		Format: r.config.Write.Format, Tokens: r.config.tokenOptions(r.prior),
 	})
 	return r.kept, err
 }

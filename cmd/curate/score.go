@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/spf13/cobra"
@@ -42,6 +40,7 @@ func newScoreCommand(a *app) *cobra.Command {
 		Short: "losses of both models for every document",
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
+  curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
   curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
@@ -53,11 +52,11 @@ func newScoreCommand(a *app) *cobra.Command {
 			if err := options.Validate(); err != nil {
 				return usageError{err}
 			}
-			inputs, err := listInputs(cmd.Context(), args)
+			inputs, err := a.listInputs(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			if err := opt.resolveLength(); err != nil {
+			if err := opt.resolveLength(cmd.Context(), a); err != nil {
 				return err
 			}
 			return a.finishStage(runScore(cmd.Context(), a, inputs, opt))
@@ -76,32 +75,47 @@ func newScoreCommand(a *app) *cobra.Command {
 
 // resolveLength replaces a sequence length of 0 by the paper's 512, or by what
 // the models can take.
-func (o *scoreOptions) resolveLength() error {
+func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 	if o.Scoring.SequenceLength != 0 {
 		return nil
 	}
 	o.Scoring.SequenceLength = 512
 	for _, folder := range []string{o.Prior, o.Conditional} {
-		raw, err := os.ReadFile(filepath.Join(folder, "config.json"))
+		config, err := a.readModelConfig(ctx, folder)
 		if err != nil {
-			return fmt.Errorf("open model: %w (a model folder has config.json, model.safetensors and tokenizer.json)", err)
-		}
-		var config lm.Config
-		if err := json.Unmarshal(raw, &config); err != nil {
-			return fmt.Errorf("open model %s: %w", folder, err)
+			return err
 		}
 		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
 	}
 	return nil
 }
 
+// maxModelConfig bounds a config.json, which takes a few kilobytes.
+const maxModelConfig = 1 << 20
+
+func (a *app) readModelConfig(ctx context.Context, folder string) (lm.Config, error) {
+	var config lm.Config
+	store, err := a.stores.Folder(ctx, folder)
+	if err != nil {
+		return config, err
+	}
+	raw, err := shards.ReadObject(ctx, store, "config.json", maxModelConfig)
+	if err != nil {
+		return config, fmt.Errorf("open model %s: %w (%s)", folder, err, modelHelp)
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return config, fmt.Errorf("open model %s: %w", folder, err)
+	}
+	return config, nil
+}
+
 // runScore scores what is not scored yet and publishes the stage's manifest.
-func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptions) (stageResult, error) {
-	s, err := newStage(ctx, a, "score", opt.Output, inputs)
+func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptions) (_ stageResult, err error) {
+	s, ctx, err := newStage(ctx, a, "score", opt.Output, inputs)
 	if err != nil {
 		return stageResult{}, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	prior, err := s.digestModel(ctx, opt.Prior)
 	if err != nil {
 		return stageResult{}, err
@@ -119,19 +133,33 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
 		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
 	}
+	if opt.Scoring.Unit == scoring.Sequence {
+		config, err := a.readModelConfig(ctx, opt.Prior)
+		if err != nil {
+			return stageResult{}, err
+		}
+		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
+	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
-	pool, err := openModels(a, opt)
+	pool, err := openModels(ctx, a, opt)
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer pool.close()
 	s.backend = pool.backend
 	opt.Scoring.EndOfText = pool.endOfText
-	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", s.totalRows(ctx))
+	total, opened := s.totalRows(ctx)
+	defer opened.close()
+	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", total)
 	for i := range s.inputs {
-		err := scoreShard(ctx, s, &s.inputs[i], pool, opt, task)
+		shard, err := opened.take(ctx, i, s.inputs[i].Input)
+		if err != nil {
+			err = shardError{err}
+		} else {
+			err = scoreShard(ctx, s, &s.inputs[i], shard, pool, opt, task)
+		}
 		if err := s.shardFailed(ctx, &s.inputs[i], err); err != nil {
 			return stageResult{}, err
 		}
@@ -150,14 +178,14 @@ type models struct {
 }
 
 // openModels loads both model folders and compiles nothing yet.
-func openModels(a *app, opt scoreOptions) (*models, error) {
-	tok, err := tokenizer.Load(filepath.Join(opt.Prior, "tokenizer.json"))
+func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) {
+	tok, err := a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json"))
 	if err != nil {
 		return nil, err
 	}
 	var loaded []*lm.Model
 	for _, folder := range []string{opt.Prior, opt.Conditional} {
-		model, err := lm.Load(folder)
+		model, err := a.loadModel(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
@@ -185,12 +213,8 @@ func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) 
 	return nil
 }
 
-// scoreShard scores the units of one shard that are not done.
-func scoreShard(ctx context.Context, s *stage, in *stageInput, pool *models, opt scoreOptions, task *progress.Task) error {
-	shard, err := shards.Open(ctx, in.Input)
-	if err != nil {
-		return shardError{err}
-	}
+// scoreShard scores the units of one shard that are not done, and closes it.
+func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Shard, pool *models, opt scoreOptions, task *progress.Task) error {
 	defer shard.Close()
 	in.rows = shard.NumRows()
 	var rows int64
@@ -222,7 +246,7 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 	}
 	counts := scorer.Counts()
 	record.Rows = sink.rows
-	record.Tokens = counts.Tokens
+	record.Tokens, record.TailTokens = counts.Tokens, counts.TailTokens
 	// Scored rows are kept for selection; rows without a score are dropped here
 	// already, for their reason, and have no chance later.
 	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}

@@ -11,8 +11,8 @@ import (
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 const selectHelp = `Decide which rows to keep, from the score sidecars alone. The cut is global and exact: the same
@@ -30,6 +30,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		Short: "keep the best rows of the whole pool",
 		Long:  selectHelp + "\n" + exitHelp,
 		Example: `  curate select --scores out/scores --output out/selection --keep-fraction 0.0625
+  curate select --scores s3://b/scores --output s3://b/selection --keep-rows 100000
   curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +50,7 @@ func newSelectCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&scores, "scores", "", "folder that `curate score` wrote")
+	flags.StringVar(&scores, "scores", "", "folder that 'curate score' wrote")
 	flags.StringVarP(&output, "output", "o", "", "folder for the selection")
 	flags.StringVar(&method, "method", string(colorfilter.Color), "color (prior minus conditional loss), conditional, perplexity or random")
 	flags.Float64Var(&fraction, "keep-fraction", 0, "keep this fraction of all rows, rounded down (1/tau in the paper)")
@@ -81,8 +82,11 @@ type sidecars struct {
 	manifest *shards.Manifest
 }
 
-func openSidecars(ctx context.Context, folder string) (*sidecars, error) {
-	store := local.New(folder)
+func openSidecars(ctx context.Context, a *app, folder string) (*sidecars, error) {
+	store, err := a.stores.Folder(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
 		return nil, fmt.Errorf("open scores %s: %w (a folder without a manifest is unfinished: run `curate score` again)", folder, err)
@@ -120,19 +124,22 @@ func (s *sidecars) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, error
 }
 
 // runSelect finds the cut and writes one selection file per shard.
-func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilter.Options) (stageResult, *colorfilter.Cut, error) {
-	source, err := openSidecars(ctx, scores)
+func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilter.Options) (_ stageResult, cut *colorfilter.Cut, err error) {
+	source, err := openSidecars(ctx, a, scores)
 	if err != nil {
 		return stageResult{}, nil, err
 	}
-	s, err := newStage(ctx, a, "select", output, nil)
+	s, ctx, err := newStage(ctx, a, "select", output, nil)
 	if err != nil {
 		return stageResult{}, nil, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	s.from(source.manifest)
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
-	cut := &colorfilter.Cut{}
+	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
+		s.options["scoring"] = source.manifest.Options // to cut the shards again
+	}
+	cut = &colorfilter.Cut{}
 	if result, done, err := s.done(ctx, source.manifest.Backend); done || err != nil {
 		return result, cut, errors.Join(err, decodeDetail(result.manifest, cut))
 	}

@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sync"
+	"time"
 
+	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 // Names inside an output folder. Readers of data folders skip names that
@@ -29,7 +31,7 @@ type stage struct {
 	name   string
 	folder string
 	store  shards.Folder
-	unlock func() error
+	lock   *heldLock
 	cache  *shards.DigestCache
 	inputs []stageInput
 
@@ -40,26 +42,9 @@ type stage struct {
 	backend   string
 
 	detail any // what the stage tells the next ones, in the manifest
-	units  []shards.Unit
-}
 
-// totalRows adds up the rows of all inputs, -1 if one does not say how many it
-// has. Faults are left to the stage to find.
-func (s *stage) totalRows(ctx context.Context) int64 {
-	var total int64
-	for _, in := range s.inputs {
-		shard, err := shards.Open(ctx, in.Input)
-		if err != nil {
-			continue
-		}
-		rows := shard.NumRows()
-		shard.Close()
-		if rows < 0 {
-			return -1
-		}
-		total += rows
-	}
-	return total
+	mu    sync.Mutex // over units: shards may be worked on side by side
+	units []shards.Unit
 }
 
 // stageInput is an input with what the stage learned about it.
@@ -116,38 +101,6 @@ type stageResult struct {
 	nothing  bool // everything was done before
 }
 
-// newStage locks the output folder and digests the inputs.
-func newStage(ctx context.Context, a *app, name, folder string, inputs []shards.Input) (*stage, error) {
-	store := local.New(folder)
-	_, unlock, err := store.Lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &stage{app: a, name: name, folder: folder, store: store, unlock: unlock, options: map[string]any{}}
-	if err := store.Sweep(ctx); err != nil {
-		return nil, errors.Join(err, unlock())
-	}
-	if s.cache, err = shards.LoadDigestCache(ctx, store, digestsName); err != nil {
-		return nil, errors.Join(err, unlock())
-	}
-	for _, in := range inputs {
-		s.inputs = append(s.inputs, stageInput{Input: in, rows: -1})
-	}
-	for i := range s.inputs {
-		in := &s.inputs[i]
-		if in.digest, err = s.cache.Digest(ctx, in.Input); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-	}
-	return s, nil
-}
-
-// close gives the folder free for others.
-func (s *stage) close() error {
-	err := s.cache.Save(context.Background(), s.store, digestsName)
-	return errors.Join(err, s.unlock())
-}
-
 // begin makes the folder unfinished: from here on its files may change, and a
 // manifest of other work must not vouch for them.
 func (s *stage) begin(ctx context.Context) error { return s.remove(ctx, manifestName) }
@@ -178,10 +131,13 @@ func (s *stage) key(backend string) (string, error) {
 // not, the manifest of what was there before is gone afterwards.
 func (s *stage) done(ctx context.Context, backend string) (stageResult, bool, error) {
 	m, err := shards.ReadManifest(ctx, s.store, manifestName)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return stageResult{}, false, nil
-	}
-	if err != nil {
+	case errors.Is(err, shards.ErrManifest):
+		s.app.log.Warn("output counts as unfinished", "folder", s.folder, "cause", err)
+		return stageResult{}, false, s.begin(ctx)
+	case err != nil:
 		return stageResult{}, false, err
 	}
 	if backend == "auto" || backend == "" {
@@ -234,11 +190,12 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	recordName := path.Join(unitsFolder, name+".json")
 	record, err := s.readRecord(ctx, recordName)
 	if err == nil && record.Key == key && s.hasFile(ctx, record) {
-		s.units = append(s.units, record)
+		s.addUnits(record)
 		return record, nil
 	}
-	// The record goes first, so that it never vouches for another file.
-	if err := s.remove(ctx, recordName); err != nil {
+	// A record without a key comes first: it vouches for no file, and says that
+	// the one which may follow is ours, should nobody ever finish it.
+	if err := s.writeRecord(ctx, recordName, shards.Unit{File: name, Shard: in.Shard}); err != nil {
 		return shards.Unit{}, err
 	}
 	record = shards.Unit{Key: key, Shard: in.Shard, FirstRowGroup: groups.from, RowGroups: groups.to - groups.from}
@@ -248,8 +205,14 @@ func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, gro
 	if err := s.writeRecord(ctx, recordName, record); err != nil {
 		return shards.Unit{}, err
 	}
-	s.units = append(s.units, record)
+	s.addUnits(record)
 	return record, nil
+}
+
+func (s *stage) addUnits(records ...shards.Unit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.units = append(s.units, records...)
 }
 
 // writeUnit writes and publishes the file of a unit.
@@ -278,14 +241,17 @@ func (s *stage) writeUnit(ctx context.Context, name string, record *shards.Unit,
 }
 
 // shardFailed decides about the error of one shard: nil goes on, failures of
-// reading quarantine the shard, everything else ends the stage.
+// reading quarantine the shard, everything else ends the stage. When the store
+// fails, so would the other shards.
 func (s *stage) shardFailed(ctx context.Context, in *stageInput, err error) error {
 	var broken shardError
-	if err == nil || ctx.Err() != nil || !errors.As(err, &broken) {
+	if err == nil || ctx.Err() != nil || !errors.As(err, &broken) || storeFailed(err) {
 		return err
 	}
 	s.app.log.Error("shard failed, going on with the others", "shard", in.Shard, "cause", broken.error)
 	in.fault = broken.Error()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.units = slices.DeleteFunc(s.units, func(f shards.Unit) bool { return f.Shard == in.Shard })
 	return nil
 }
@@ -347,5 +313,30 @@ func (a *app) finishStage(r stageResult, err error) error {
 	} else if r.nothing {
 		a.say("nothing to do: %s is complete", r.folder)
 	}
-	return r.err()
+	if err := r.err(); err != nil {
+		return err
+	}
+	if !r.nothing {
+		a.sayDone(r, r.folder)
+	}
+	return nil
+}
+
+// sayDone ends a run that nobody watches with one line on standard error, for
+// logs and the mails of cron.
+func (a *app) sayDone(last stageResult, output string) {
+	if a.quiet || a.json || a.onTerminal() {
+		return
+	}
+	m := last.manifest
+	var bytes int64
+	for _, unit := range m.Units {
+		bytes += unit.Size
+	}
+	rows := ""
+	if m.Counts.RowsIn > 0 {
+		rows = fmt.Sprintf("%s rows in, %s kept, ", progress.Count(m.Counts.RowsIn), progress.Count(m.Counts.Kept))
+	}
+	a.say("done: %d shards, %s%s written to %s in %s", len(m.Inputs), rows, progress.Bytes(float64(bytes)), output,
+		progress.Duration(time.Since(a.begun)))
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"hash"
-	"io/fs"
-	"path/filepath"
+	"io"
 
 	"github.com/curate-data/curate/shards"
 	"github.com/curate-data/curate/shards/local"
@@ -34,51 +32,66 @@ func (s *stage) writeRecord(ctx context.Context, name string, record shards.Unit
 	return shards.WriteObject(ctx, s.store, name, append(raw, '\n'))
 }
 
-// modelDigests identify a model folder without loading it.
-type modelDigests struct{ weights, tokenizer string }
-
-// digestModel digests config and weights together, and the tokenizer.
-func (s *stage) digestModel(ctx context.Context, folder string) (modelDigests, error) {
-	var d modelDigests
-	parts := map[string]string{}
-	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
-		input, err := fileInput(ctx, folder, name)
-		if err != nil {
-			return d, fmt.Errorf("open model %s: %w (a model folder has config.json, model.safetensors and tokenizer.json)", folder, err)
-		}
-		if parts[name], err = s.cache.Digest(ctx, input); err != nil {
-			return d, err
-		}
-	}
-	return modelDigests{shards.UnitKey(parts["config.json"], parts["model.safetensors"]), parts["tokenizer.json"]}, nil
-}
-
-// fileInput describes one file of a folder for the digest cache.
-func fileInput(ctx context.Context, folder, name string) (shards.Input, error) {
-	store := local.New(folder)
-	infos, err := store.List(ctx, name)
+// fileInput describes one object of a folder for the digest cache.
+func fileInput(ctx context.Context, store shards.Store, folder, name string) (shards.Input, error) {
+	info, err := findObject(ctx, store, name)
 	if err != nil {
 		return shards.Input{}, err
 	}
-	for _, info := range infos {
-		if info.Name == name {
-			return shards.Input{Store: store, Path: name, Shard: name, URI: filepath.Join(folder, name), Size: info.Size, Version: info.Version, Modified: info.Modified}, nil
-		}
-	}
-	return shards.Input{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	return shards.Input{
+		Store: store, Path: name, Shard: name, URI: joinPlace(folder, name),
+		Size: info.Size, Version: info.Version, Modified: info.Modified, Digest: info.Digest,
+	}, nil
 }
 
-// describe returns the unit of a file that a stage wrote by other means.
-func (s *stage) describe(ctx context.Context, name string) (shards.Unit, error) {
-	input, err := fileInput(ctx, s.folder, name)
+// adopt makes a file that training wrote into a local folder part of the
+// output: described where it lies in it, copied there otherwise.
+func (s *stage) adopt(ctx context.Context, work *local.Store, name string) (shards.Unit, error) {
+	input, err := fileInput(ctx, work, work.Root, name)
 	if err != nil {
 		return shards.Unit{}, err
 	}
-	digest, err := shards.Digest(ctx, input)
-	if err != nil {
-		return shards.Unit{}, err
+	if here, ok := localPath(s.folder); ok && here == work.Root {
+		digest, err := shards.Digest(ctx, input)
+		return shards.Unit{File: name, Size: input.Size, SHA256: digest}, err
 	}
-	return shards.Unit{File: name, Size: input.Size, SHA256: digest}, nil
+	var record shards.Unit
+	err = s.writeUnit(ctx, name, &record, func(ctx context.Context, out shards.Pending, _ *shards.Unit) (bool, error) {
+		file, err := work.Open(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		defer file.Close()
+		return true, copyObject(ctx, out, file, nil)
+	})
+	return record, err
+}
+
+// copyPiece is how much of an object is read at once: on a remote store a
+// request has to be worth its round trip.
+const copyPiece = 8 << 20
+
+// copyObject copies a whole object and tells progress, which may be nil, what
+// has passed, in bytes.
+func copyObject(ctx context.Context, to io.Writer, from shards.Object, progress func(int64)) error {
+	piece := make([]byte, min(copyPiece, from.Size()))
+	for at := int64(0); at < from.Size(); {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n := min(int64(len(piece)), from.Size()-at)
+		if _, err := io.ReadFull(io.NewSectionReader(from, at, n), piece[:n]); err != nil {
+			return err
+		}
+		if _, err := to.Write(piece[:n]); err != nil {
+			return err
+		}
+		at += n
+		if progress != nil {
+			progress(n)
+		}
+	}
+	return nil
 }
 
 // digesting passes a unit's bytes on and digests them on the way.

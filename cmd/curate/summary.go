@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,12 +19,18 @@ import (
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/internal/report"
 	"github.com/curate-data/curate/scoring/train"
-	"github.com/curate-data/curate/shards/local"
 )
 
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+// reportName is the page of a run, in its output folder.
+const reportName = "report.html"
+
+// hasReport reports whether the page of an earlier run is there.
+func (r *pipelineRun) hasReport(ctx context.Context) (bool, error) {
+	store, err := r.app.stores.Folder(ctx, r.config.Output)
+	if err != nil {
+		return false, err
+	}
+	return objectExists(ctx, store, reportName)
 }
 
 func share(part, whole int64) string {
@@ -72,12 +79,12 @@ func (r *pipelineRun) domainRows() [][]string {
 }
 
 // writeReport collects what the stages left behind and writes the page.
-func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
-	source, err := openSidecars(ctx, r.folder("scores"))
+func (r *pipelineRun) writeReport(ctx context.Context) error {
+	source, err := openSidecars(ctx, r.app, r.folder("scores"))
 	if err != nil {
 		return err
 	}
-	selected, err := readSelection(ctx, r.folder("selection"))
+	selected, err := readSelection(ctx, r.app, r.folder("selection"))
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,7 @@ func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
 	}
 	cut := r.cut
 	doc := report.Report{
-		Title: "curate: " + filepath.Base(r.config.Output), Version: version, Backend: r.score.manifest.Backend, Unit: r.config.Score.Unit + "s",
+		Title: "curate: " + path.Base(filepath.ToSlash(r.config.Output)), Version: version, Backend: r.score.manifest.Backend, Unit: r.config.Score.Unit + "s",
 		Config: string(text), Facts: r.facts(),
 		Counts:  report.Counts{RowsIn: cut.Rows, TokensIn: cut.Tokens, Kept: cut.Kept, KeptTokens: cut.KeptTokens, Dropped: sortedReasons(cut.Dropped)},
 		Scores:  r.scoreHistogram(),
@@ -109,13 +116,17 @@ func (r *pipelineRun) writeReport(ctx context.Context, page string) error {
 		doc.Domains = nil // one domain shows nothing
 	}
 	for _, model := range r.trained {
-		curve, err := readTrainingLog(filepath.Join(model.folder, train.LogFile))
+		curve, err := readTrainingLog(ctx, r.app, model.folder)
 		if err != nil {
 			return err
 		}
 		doc.Training = append(doc.Training, report.Curve{Name: model.role, Steps: curve})
 	}
-	pending, err := local.New(filepath.Dir(page)).Create(ctx, filepath.Base(page))
+	store, err := r.app.stores.Folder(ctx, r.config.Output)
+	if err != nil {
+		return err
+	}
+	pending, err := store.Create(ctx, reportName)
 	if err != nil {
 		return err
 	}
@@ -203,13 +214,22 @@ func sortedReasons[R ~string](dropped map[R]int64) []report.ReasonCount {
 // readTrainingLog reads train.jsonl into the points of a curve; a held-out loss
 // belongs to the step it was measured after. A model that came without a log
 // has no curve.
-func readTrainingLog(path string) ([]report.Point, error) {
-	steps, evals, err := train.ReadLog(path)
+func readTrainingLog(ctx context.Context, a *app, model string) ([]report.Point, error) {
+	store, err := a.stores.Folder(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	object, err := store.Open(ctx, train.LogFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	defer object.Close()
+	steps, evals, err := train.DecodeLog(io.NewSectionReader(object, 0, object.Size()))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", joinPlace(model, train.LogFile), err)
 	}
 	heldout := map[int]*float64{}
 	for _, eval := range evals {

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
-
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,6 +15,7 @@ import (
 	"github.com/curate-data/curate/scoring/tokenizer"
 	"github.com/curate-data/curate/scoring/train"
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/local"
 )
 
 // trainFlags are the choices of a training run that users make; the rest is
@@ -61,7 +63,7 @@ func newTrainPriorCommand(a *app) *cobra.Command {
 			if err := requireFlags(map[string]string{"--tokenizer": opt.Tokenizer, "--output": opt.Output, "--preset": opt.Preset}); err != nil {
 				return err
 			}
-			inputs, err := listInputs(cmd.Context(), append(corpus, args...))
+			inputs, err := a.listInputs(cmd.Context(), append(corpus, args...))
 			if err != nil {
 				return err
 			}
@@ -82,12 +84,12 @@ func newTrainConditionalCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "conditional --from DIR --target IN... --output DIR",
 		Short:   "fine-tune a prior on the target",
-		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional",
+		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional\n  curate train conditional --from s3://b/prior --target s3://b/target/ --output s3://b/conditional",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--from": opt.From, "--output": opt.Output}); err != nil {
 				return err
 			}
-			inputs, err := listInputs(cmd.Context(), append(target, args...))
+			inputs, err := a.listInputs(cmd.Context(), append(target, args...))
 			if err != nil {
 				return err
 			}
@@ -115,12 +117,12 @@ func addTrainFlags(flags *pflag.FlagSet, opt *trainOptions) {
 }
 
 // runTrain trains one model unless the folder holds exactly that model.
-func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptions) (stageResult, error) {
-	s, err := newStage(ctx, a, "train", opt.Output, inputs)
+func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptions) (_ stageResult, err error) {
+	s, ctx, err := newStage(ctx, a, "train", opt.Output, inputs)
 	if err != nil {
 		return stageResult{}, err
 	}
-	defer s.close()
+	defer s.close(&err)
 	s.options = map[string]any{"role": opt.Role, "training": opt.trainFlags, "sequence_length": opt.SequenceLength, "seed": opt.Seed, "text_column": opt.Columns.Text}
 	tokenizerFile := opt.Tokenizer
 	if opt.From != "" {
@@ -129,9 +131,9 @@ func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptio
 			return stageResult{}, err
 		}
 		s.models = []shards.ManifestModel{{Role: "prior", Digest: from.weights}}
-		tokenizerFile = filepath.Join(opt.From, "tokenizer.json")
+		tokenizerFile = joinPlace(opt.From, "tokenizer.json")
 	}
-	tok, err := tokenizer.Load(tokenizerFile)
+	tok, err := a.loadTokenizer(ctx, tokenizerFile)
 	if err != nil {
 		return stageResult{}, err
 	}
@@ -139,21 +141,34 @@ func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptio
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
-	model, err := initialModel(opt, tok)
+	work, err := openWorkFolder(ctx, opt.Output)
 	if err != nil {
 		return stageResult{}, err
 	}
-	be, err := openBackend(a, opt.Backend)
-	if err != nil {
+	defer work.release()
+	if err := s.train(ctx, tok, work.store.Root, inputs, opt); err != nil {
 		return stageResult{}, err
+	}
+	return s.finishModel(ctx, work)
+}
+
+// train trains the model in a local folder, or goes on there.
+func (s *stage) train(ctx context.Context, tok *tokenizer.Tokenizer, work string, inputs []shards.Input, opt trainOptions) error {
+	model, err := initialModel(ctx, s.app, opt, tok)
+	if err != nil {
+		return err
+	}
+	be, err := openBackend(s.app, opt.Backend)
+	if err != nil {
+		return err
 	}
 	defer be.Close()
 	s.backend = be.Name
 	var task *progress.Task
 	options := train.Options{
-		Output: opt.Output, SequenceLength: opt.SequenceLength, BatchSize: opt.BatchSize, Tokens: opt.Tokens, Epochs: opt.Epochs,
+		Output: work, SequenceLength: opt.SequenceLength, BatchSize: opt.BatchSize, Tokens: opt.Tokens, Epochs: opt.Epochs,
 		Seed: opt.Seed, LearningRate: opt.LearningRate, WarmupSteps: opt.Warmup,
-		Events: trainEvents(a, opt.Role, &task),
+		Events: trainEvents(s.app, opt.Role, &task),
 	}
 	corpus := train.Corpus{Source: corpusSource{inputs, opt.Columns}, Key: s.dataKey()}
 	result, err := train.Run(ctx, be, model, tok, corpus, options)
@@ -161,10 +176,10 @@ func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptio
 		task.Done()
 	}
 	if err != nil {
-		return stageResult{}, fmt.Errorf("train %s: %w", opt.Role, err)
+		return fmt.Errorf("train %s: %w", opt.Role, err)
 	}
 	s.detail = result
-	return s.finishModel(ctx)
+	return nil
 }
 
 // trainEvents shows training as a progress task, which begins once the corpus
@@ -187,9 +202,9 @@ func trainEvents(a *app, role string, task **progress.Task) train.Events {
 }
 
 // initialModel is the prior's random start, or the prior to fine-tune.
-func initialModel(opt trainOptions, tok *tokenizer.Tokenizer) (*lm.Model, error) {
+func initialModel(ctx context.Context, a *app, opt trainOptions, tok *tokenizer.Tokenizer) (*lm.Model, error) {
 	if opt.From != "" {
-		model, err := lm.Load(opt.From)
+		model, err := a.loadModel(ctx, opt.From)
 		if err != nil {
 			return nil, err
 		}
@@ -222,14 +237,66 @@ func (s *stage) dataKey() string {
 	return shards.UnitKey(parts...)
 }
 
-// finishModel publishes the manifest of a model folder.
-func (s *stage) finishModel(ctx context.Context) (stageResult, error) {
-	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "train.jsonl"} {
-		unit, err := s.describe(ctx, name)
-		if err != nil {
+// finishModel publishes a model folder: config.json after the other files, since
+// a folder without it is not taken for a model, and the manifest last.
+func (s *stage) finishModel(ctx context.Context, work *workFolder) (stageResult, error) {
+	names := slices.Concat(trainedFiles, []string{"model.safetensors", "tokenizer.json", "config.json"})
+	if work.remote {
+		if err := s.remove(ctx, "config.json"); err != nil {
 			return stageResult{}, err
+		}
+	}
+	for _, name := range names {
+		unit, err := s.adopt(ctx, work.store, name)
+		if err != nil {
+			return stageResult{}, fmt.Errorf("publish %s: %w", name, err)
 		}
 		s.units = append(s.units, unit)
 	}
-	return s.finish(ctx)
+	result, err := s.finish(ctx)
+	if err == nil && work.remote {
+		work.keep(s.units)
+	}
+	return result, err
+}
+
+// workFolder is the local folder that a model is trained in: its output, or,
+// when that is remote, a folder in the cache that belongs to that output.
+type workFolder struct {
+	store   *local.Store
+	remote  bool
+	release func() error
+}
+
+func openWorkFolder(ctx context.Context, output string) (*workFolder, error) {
+	if path, ok := localPath(output); ok {
+		return &workFolder{store: local.New(path), release: func() error { return nil }}, nil
+	}
+	folder, err := cacheFolder("training", shards.UnitKey(output))
+	if err != nil {
+		return nil, err
+	}
+	_, release, err := local.New(folder).Lock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("train for %s: %w", output, err)
+	}
+	// The model is below the folder, which keeps its lock when the model goes.
+	return &workFolder{local.New(filepath.Join(folder, "model")), true, release}, nil
+}
+
+// keep moves the finished model to where fetchModel looks for it; failing that
+// it will be fetched.
+func (w *workFolder) keep(units []shards.Unit) {
+	contents := map[string]copiedFile{}
+	for _, unit := range units {
+		contents[unit.File] = copiedFile{unit.Size, unit.SHA256}
+	}
+	key := copyKey(func(name string) (int64, string, bool) {
+		file, ok := contents[name]
+		return file.Size, file.SHA256, ok
+	})
+	folder, err := cacheFolder("models", key)
+	if err != nil || os.MkdirAll(filepath.Dir(folder), 0o755) != nil || publishCopy(w.store.Root, folder, contents) != nil {
+		os.RemoveAll(w.store.Root)
+	}
 }

@@ -67,11 +67,24 @@ func TestMistakesGetClearErrors(t *testing.T) {
 
 // TestHelpHasExamples: every command explains itself.
 func TestHelpHasExamples(t *testing.T) {
-	for _, name := range []string{"run", "train prior", "train conditional", "score", "select", "write", "inspect", "verify"} {
+	for _, name := range []string{"run", "train prior", "train conditional", "score", "select", "write", "inspect", "verify", "gc"} {
 		stdout, _ := mustCurate(t, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "curate "+name) {
 			t.Errorf("%s --help has no example:\n%s", name, stdout)
 		}
+	}
+}
+
+// TestCompletion: every shell gets a script that knows our commands.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if stdout, _ := mustCurate(t, "completion", shell); !strings.Contains(stdout, "curate") {
+			t.Errorf("completion %s says:\n%s", shell, stdout)
+		}
+	}
+	stdout, _ := mustCurate(t, "__complete", "ver")
+	if !strings.Contains(stdout, "verify") || !strings.Contains(stdout, "version") {
+		t.Errorf("ver is completed to:\n%s", stdout)
 	}
 }
 

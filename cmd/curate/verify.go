@@ -6,37 +6,34 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
-	"path"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 const verifyHelp = `Read every file that the manifests of an output folder name and check it: size, SHA-256, number of
 rows, conservation of rows, and that each stage was made from the one before it. OUT is the folder
-of one stage or of a whole run. Nothing is repaired: run the stage again for that.`
+of one stage or of a whole run, on disk or on S3. What lies there and is not in
+the manifest is named, and is no fault. Nothing is repaired: run the stage again for that.`
 
 func newVerifyCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "verify OUT...",
 		Short:   "check that output is whole",
 		Long:    verifyHelp + "\n" + exitHelp,
-		Example: "  curate verify out/demo\n  curate verify out/data && echo whole",
+		Example: "  curate verify out/demo\n  curate verify s3://bucket/out/data && echo whole",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("name at least one output folder")
 			}
 			var reports []verifyReport
 			for _, folder := range args {
-				found, err := verifyFolder(cmd.Context(), folder)
+				found, err := a.verifyFolder(cmd.Context(), folder)
 				if err != nil {
 					return err
 				}
@@ -55,22 +52,29 @@ type verifyReport struct {
 	Bytes  int64         `json:"bytes"`
 	Counts shards.Counts `json:"counts"`
 	Faults []string      `json:"faults"`
+	Notes  []string      `json:"notes,omitempty"` // what is worth knowing and no fault
 }
 
 // verifyFolder checks the stage in folder, or those of a run below it.
-func verifyFolder(ctx context.Context, folder string) ([]verifyReport, error) {
+func (a *app) verifyFolder(ctx context.Context, folder string) ([]verifyReport, error) {
 	var reports []verifyReport
 	manifests := map[string]*shards.Manifest{}
-	for _, name := range []string{".", "models/prior", "models/conditional", "scores", "selection", "data"} {
-		at := filepath.Join(folder, name)
-		store := local.New(at)
+	for _, name := range stageFolders {
+		at := joinPlace(folder, name)
+		store, err := a.stores.Folder(ctx, at)
+		if err != nil {
+			return nil, err
+		}
 		manifest, err := shards.ReadManifest(ctx, store, manifestName)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			reports = append(reports, verifyReport{Folder: at, Faults: []string{err.Error()}})
+		if errors.Is(err, shards.ErrManifest) {
+			reports = append(reports, verifyReport{Folder: at, Stage: "unknown", Faults: []string{err.Error()}})
 			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("verify %s: %w", at, err)
 		}
 		found, err := verifyStage(ctx, store, at, manifest)
 		if err != nil {
@@ -98,7 +102,7 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 		}
 		found.Files++
 		found.Bytes += unit.Size
-		err := verifyUnit(ctx, store, m.Stage, unit)
+		err := verifyUnit(ctx, store, fileKind(m), unit)
 		if ctx.Err() != nil {
 			return found, context.Cause(ctx)
 		}
@@ -106,7 +110,38 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 			found.Faults = append(found.Faults, fmt.Sprintf("%s: %v", unit.File, err))
 		}
 	}
-	return found, nil
+	faults, err := verifyTokens(ctx, store, m)
+	if err != nil {
+		return found, err
+	}
+	found.Faults = append(found.Faults, faults...)
+	found.Notes, err = unnamedNotes(ctx, store)
+	return found, err
+}
+
+// unnamedNotes says what lies in a folder and is not in its manifest.
+func unnamedNotes(ctx context.Context, store shards.Store) ([]string, error) {
+	found, err := takeInventory(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	var left, unknown, notes []string
+	for _, l := range found.leftovers {
+		left = append(left, l.Name)
+	}
+	for _, info := range found.unknown {
+		unknown = append(unknown, info.Name)
+	}
+	if len(left) > 0 {
+		notes = append(notes, "left over, see `curate gc`: "+someOf(left))
+	}
+	if len(found.halfDone) > 0 {
+		notes = append(notes, fmt.Sprintf("%d objects half-written, by a crashed run or one that is at work", len(found.halfDone)))
+	}
+	if len(unknown) > 0 {
+		notes = append(notes, "not in the manifest and not made by curate: "+someOf(unknown))
+	}
+	return notes, nil
 }
 
 // verifyUnit checks one file: digest first, then that it reads as what it is.
@@ -120,7 +155,7 @@ func verifyUnit(ctx context.Context, store shards.Store, stage string, unit shar
 		return fmt.Errorf("%d bytes, the manifest says %d", object.Size(), unit.Size)
 	}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(object, 0, object.Size())); err != nil {
+	if err := copyObject(ctx, sum, object, nil); err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != unit.SHA256 {
@@ -206,8 +241,11 @@ func (a *app) printVerifiedStage(r verifyReport) {
 				progress.Count(r.Counts.RowsIn), progress.Count(r.Counts.Kept), progress.Count(dropped), progress.Count(r.Counts.Quarantined))
 		}
 		fmt.Fprintln(a.stdout)
+		for _, note := range r.Notes {
+			fmt.Fprintf(a.stdout, "  note: %s\n", note)
+		}
 	}
 	for _, fault := range r.Faults {
-		fmt.Fprintf(a.stderr, "  %s: %s\n", path.Clean(r.Folder), fault)
+		fmt.Fprintf(a.stderr, "  %s: %s\n", r.Folder, fault)
 	}
 }

@@ -5,25 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
-	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
-	"github.com/curate-data/curate/shards/local"
 )
 
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
+	BloomColumn       string
+	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
+	Tokens            tokenOptions // of sequences
+	Workers           int          // shards at a time; the bytes do not depend on it
 }
 
-const writeHelp = `Read the inputs again and write the rows that the selection keeps, as Parquet: every column, nested
-type and key-value metadata as in the input, rows in their order, file names as the inputs'. One
-column is added: the score. The inputs must be the ones that were scored, byte for byte.`
+const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
+and key-value metadata as in the input, rows in their order, file names as the inputs'. One column is
+added: the score. JSON lines that stay JSON lines keep their bytes. What --format cannot hold is an
+error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.
+
+A selection of sequences is written as tokens instead, T to a sequence, without change: as .npy
+with a .csv.gz of the documents (dolma, OLMo) or as .ds with index and metadata (datatrove).`
 
 func newWriteCommand(a *app) *cobra.Command {
 	var opt writeOptions
@@ -33,7 +38,10 @@ func newWriteCommand(a *app) *cobra.Command {
 		Short: "write the kept rows, unchanged",
 		Long:  writeHelp + "\n" + exitHelp,
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
-  curate write --selection out/selection --output out/data --no-score-column pool/`,
+  curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
+  curate write --selection out/selection --output out/data --no-score-column pool/
+  curate write --selection out/selection --output out/data --format jsonl.zst pool/
+  curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
 				return err
@@ -41,7 +49,7 @@ func newWriteCommand(a *app) *cobra.Command {
 			if noScore {
 				opt.ScoreColumn = ""
 			}
-			inputs, err := listInputs(cmd.Context(), args)
+			inputs, err := a.listInputs(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -49,47 +57,56 @@ func newWriteCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opt.Selection, "selection", "", "folder that `curate select` wrote")
+	flags.StringVar(&opt.Selection, "selection", "", "folder that 'curate select' wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
+	flags.StringVar(&opt.BloomColumn, "bloom-column", "", "column of Parquet that gets Bloom filters, such as the id")
+	addFormatFlag(flags, &opt.Format)
+	addTokenFlags(flags, &opt.Tokens)
+	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
 
 // runWrite copies the kept rows of every shard and publishes the manifest.
-func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (stageResult, error) {
-	selection, err := openSelection(ctx, opt.Selection)
+func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptions) (_ stageResult, err error) {
+	selection, err := readSelection(ctx, a, opt.Selection)
 	if err != nil {
 		return stageResult{}, err
 	}
-	names, err := outputNames(inputs)
+	job, err := newWriteJob(ctx, a, selection, opt)
 	if err != nil {
 		return stageResult{}, err
 	}
-	s, err := newStage(ctx, a, "write", opt.Output, inputs)
+	names, err := outputNames(inputs, opt.Format)
 	if err != nil {
 		return stageResult{}, err
 	}
-	defer s.close()
+	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer s.close(&err)
 	if err := selection.check(s.inputs); err != nil {
 		return stageResult{}, err
 	}
 	s.models, s.tokenizer = selection.manifest.Models, selection.manifest.Tokenizer
-	s.options = map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}
+	s.options = job.options
 	if result, done, err := s.done(ctx, selection.manifest.Backend); done || err != nil {
 		return result, err
 	}
 	s.backend = selection.manifest.Backend
-	task := a.progress.Start("write", "rows", selection.manifest.Counts.RowsIn)
-	for i := range s.inputs {
+	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
+	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
-			continue
+			return nil
 		}
-		err := writeShard(ctx, s, in, names[i], selection, selection.files[in.Shard], opt, task)
-		if err := s.shardFailed(ctx, in, err); err != nil {
-			return stageResult{}, err
-		}
+		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
+		return s.shardFailed(ctx, in, err)
+	})
+	if err != nil {
+		return stageResult{}, err
 	}
 	task.Done()
 	return s.finish(ctx)
@@ -109,9 +126,10 @@ func writeShard(ctx context.Context, s *stage, in *stageInput, name string, sele
 			return false, fmt.Errorf("open selection: %w", err)
 		}
 		defer object.Close()
-		counts, err := shards.CopyKept(ctx, shard, counted(shards.ReadSelection(ctx, object), task), out, shards.CopyOptions{ScoreColumn: opt.ScoreColumn})
+		var others blame
+		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn, BloomColumn: opt.BloomColumn, Format: shards.OutputFormat(opt.Format)})
 		if err != nil {
-			return false, fmt.Errorf("write kept rows of %s: %w", in.Shard, err)
+			return false, others.judge(fmt.Errorf("write kept rows of %s: %w", in.Shard, err))
 		}
 		record.Rows = counts.Kept
 		record.Counts = shards.Counts{RowsIn: counts.RowsIn, Kept: counts.Kept, Dropped: counts.Dropped}
@@ -148,21 +166,12 @@ type selection struct {
 	faults   map[string]string      // of shards that could not be read, by shard
 }
 
-// openSelection opens a selection of rows, to write them.
-func openSelection(ctx context.Context, folder string) (*selection, error) {
-	s, err := readSelection(ctx, folder)
+// readSelection opens a selection of rows or of sequences.
+func readSelection(ctx context.Context, a *app, folder string) (*selection, error) {
+	store, err := a.stores.Folder(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	if unit := optionOf(s.manifest, "unit"); unit != string(scoring.Document) {
-		return nil, usagef("%s selects %ss, which are not rows: to write rows, score with --unit document", folder, unit)
-	}
-	return s, nil
-}
-
-// readSelection opens a selection of rows or of sequences.
-func readSelection(ctx context.Context, folder string) (*selection, error) {
-	store := local.New(folder)
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	if err != nil {
 		return nil, fmt.Errorf("open selection %s: %w (a folder without a manifest is unfinished: run `curate select` again)", folder, err)
@@ -209,12 +218,15 @@ func (s *selection) check(inputs []stageInput) error {
 }
 
 // outputNames gives each input its output file: the same relative path, with
-// the extension of Parquet.
-func outputNames(inputs []shards.Input) ([]string, error) {
+// the extension of the format.
+func outputNames(inputs []shards.Input, format string) ([]string, error) {
+	if isTokenFormat(format) {
+		format = "" // token files replace the extension of Parquet, whatever they are
+	}
 	names := make([]string, len(inputs))
 	taken := map[string]string{}
 	for i, in := range inputs {
-		names[i] = outputName(in.Shard)
+		names[i] = shards.OutputFormat(format).Name(in.Shard)
 		if other, ok := taken[names[i]]; ok {
 			return nil, usagef("%s and %s would both be written to %s: write them to two folders", other, in.Shard, names[i])
 		}
@@ -223,12 +235,4 @@ func outputNames(inputs []shards.Input) ([]string, error) {
 	return names, nil
 }
 
-func outputName(shard string) string {
-	if strings.HasSuffix(shard, ".parquet") {
-		return shard
-	}
-	for _, suffix := range []string{".gz", ".zst", ".zstd", ".jsonl", ".json", ".ndjson", ".arrows", ".arrow", ".ipc", ".feather", ".pq"} {
-		shard = strings.TrimSuffix(shard, suffix)
-	}
-	return shard + ".parquet"
-}
+func outputName(shard string) string { return shards.OutParquet.Name(shard) }

@@ -17,13 +17,14 @@ var ours = map[string][]string{
 	"internal/report":   {"pipeline"},
 	"internal/progress": {"pipeline"},
 	"internal/faults":   {"pipeline", "shards"},
+	"internal/s3server": {},
 	"internal/lint":     {},
 	"bench":             {"pipeline", "shards"},
 	"cmd/curate":        {"pipeline", "scoring", "filters/*", "shards", "internal/report", "internal/progress"},
 }
 
 // forTests are units that only test files may import.
-var forTests = []string{"internal/lint", "internal/faults"}
+var forTests = []string{"internal/lint", "internal/faults", "internal/s3server"}
 
 // placed says where alone the packages with a prefix may be imported. Tests may
 // read Parquet anywhere, to check files against the library.

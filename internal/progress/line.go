@@ -97,7 +97,7 @@ func (t *Task) countText(n int64) (full, short string) {
 		full = padLeft(full, uniseg.StringWidth(amount(t.total, t.total, t.unit)))
 	}
 	if t.unit == "B" {
-		short = bytesText(float64(n))
+		short = Bytes(float64(n))
 	}
 	return full, short
 }
@@ -123,9 +123,9 @@ func barText(n, total int64, width int, color bool) string {
 // timeText is the time left where it can be told, else the time passed.
 func (t *Task) timeText(now time.Time, n int64, rate float64) string {
 	if left := t.total - n; t.total > 0 && rate > 0 && left > 0 {
-		return duration(seconds(float64(left)/rate)) + " left"
+		return Duration(seconds(float64(left)/rate)) + " left"
 	}
-	return duration(now.Sub(t.started))
+	return Duration(now.Sub(t.started))
 }
 
 // plainLine is a line for a log file.
@@ -139,9 +139,9 @@ func (t *Task) plainLine(now time.Time) string {
 	if rate > 0 {
 		line += ", " + t.rateText(rate)
 	}
-	line += ", " + duration(now.Sub(t.started))
+	line += ", " + Duration(now.Sub(t.started))
 	if left := t.total - n; t.total > 0 && rate > 0 && left > 0 {
-		line += ", " + duration(seconds(float64(left)/rate)) + " left"
+		line += ", " + Duration(seconds(float64(left)/rate)) + " left"
 	}
 	if t.note != "" {
 		line += ", " + t.note
@@ -156,7 +156,7 @@ func (t *Task) lastLine(now time.Time, labelWidth int) string {
 	if n == total {
 		total = -1 // all of it: one number says so
 	}
-	parts := []string{padRight(t.label, labelWidth), amount(n, total, t.unit), duration(took)}
+	parts := []string{padRight(t.label, labelWidth), amount(n, total, t.unit), Duration(took)}
 	if took > 0 && n > 0 {
 		parts = append(parts, t.rateText(float64(n)/took.Seconds()))
 	}
@@ -173,7 +173,7 @@ func (t *Task) rateText(perSecond float64) string {
 		return Scale(perSecond) + "/s"
 	}
 	if t.unit == "B" {
-		return bytesText(perSecond) + "/s"
+		return Bytes(perSecond) + "/s"
 	}
 	return Scale(perSecond) + " " + t.unit + "/s"
 }
@@ -182,9 +182,9 @@ func (t *Task) rateText(perSecond float64) string {
 func amount(n, total int64, unit string) string {
 	if unit == "B" {
 		if total > 0 {
-			return bytesText(float64(n)) + " of " + bytesText(float64(total))
+			return Bytes(float64(n)) + " of " + Bytes(float64(total))
 		}
-		return bytesText(float64(n))
+		return Bytes(float64(n))
 	}
 	text := Count(n)
 	if total > 0 {
@@ -216,8 +216,8 @@ func Count(n int64) string {
 // Scale writes x in at most three digits with a decimal prefix: 12.3k, 84, 0.52.
 func Scale(x float64) string { return scale(x, []string{"", "k", "M", "G", "T", "P"}) }
 
-// bytesText writes a number of bytes: 1.2 GB.
-func bytesText(x float64) string {
+// Bytes writes a number of bytes: 1.2 GB.
+func Bytes(x float64) string {
 	return scale(x, []string{" B", " kB", " MB", " GB", " TB", " PB"})
 }
 
@@ -251,8 +251,8 @@ func seconds(s float64) time.Duration {
 	return time.Duration(min(s, 1e9) * float64(time.Second))
 }
 
-// duration writes d as people read it: 12.4 s, 3m 05s, 1h 02m, 2d 03h.
-func duration(d time.Duration) string {
+// Duration writes d as people read it: 12.4 s, 3m 05s, 1h 02m, 2d 03h.
+func Duration(d time.Duration) string {
 	switch s := int64(d.Round(time.Second) / time.Second); {
 	case d < 59950*time.Millisecond:
 		return fmt.Sprintf("%.1f s", max(0, d.Seconds()))

@@ -25,6 +25,10 @@ type Options struct {
 	Terminal *bool         // redraw lines in place; nil: when w is a terminal that can
 	Interval time.Duration // between drawings; zero: 0.1 s on a terminal, 10 s elsewhere
 
+	// Slowest lets the time between plain lines double, from Interval up to
+	// this, so that the log of a long run stays short. Zero: it stays Interval.
+	Slowest time.Duration
+
 	// LabelWidth pads the label of last lines to this many columns, so that
 	// those of one run align.
 	LabelWidth int
@@ -48,8 +52,9 @@ type Display struct {
 	mu    sync.Mutex
 	w     io.Writer
 	open  []*Task
-	drawn []int     // columns of the lines now on the terminal
-	last  time.Time // of the last drawing
+	drawn []int         // columns of the lines now on the terminal
+	last  time.Time     // of the last drawing
+	gap   time.Duration // until the next plain line
 	stop  chan struct{}
 	done  chan struct{}
 }
@@ -70,6 +75,10 @@ func New(w io.Writer, opt Options) *Display {
 			d.opt.Interval = 100 * time.Millisecond
 		}
 	}
+	if d.terminal || d.opt.Slowest < d.opt.Interval {
+		d.opt.Slowest = d.opt.Interval
+	}
+	d.gap = d.opt.Interval
 	if d.opt.Width == nil {
 		d.opt.Width = func() int { return terminalWidth(file) }
 	}
@@ -119,7 +128,7 @@ func (d *Display) Start(label, unit string, total int64) *Task {
 		return t
 	}
 	if len(d.open) == 0 {
-		d.last = now // a plain line comes one interval from here
+		d.last, d.gap = now, d.opt.Interval // a plain line comes one interval from here
 	}
 	d.open = append(d.open, t)
 	if d.terminal {
@@ -142,11 +151,7 @@ func (d *Display) tick(stop <-chan struct{}, done chan<- struct{}) {
 		case <-stop:
 			return
 		case <-ticker.C:
-			d.mu.Lock()
-			if len(d.open) > 0 {
-				d.show(d.now())
-			}
-			d.mu.Unlock()
+			d.showIfDue()
 		}
 	}
 }
@@ -247,10 +252,12 @@ func (d *Display) stopIfIdle() <-chan struct{} {
 	return done
 }
 
+// showIfDue draws when it is time; a little too early counts, since a ticker
+// is not exact.
 func (d *Display) showIfDue() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := d.now(); len(d.open) > 0 && now.Sub(d.last) >= d.opt.Interval {
+	if now := d.now(); len(d.open) > 0 && (d.terminal || now.Sub(d.last) >= d.gap-d.opt.Interval/100) {
 		d.show(now)
 	}
 }
@@ -261,7 +268,7 @@ func (d *Display) show(now time.Time) {
 		d.flush(d.above(now, ""))
 		return
 	}
-	d.last = now
+	d.last, d.gap = now, min(2*d.gap, d.opt.Slowest)
 	lines := ""
 	for _, t := range d.open {
 		t.pace.observe(now, t.count.Load())

@@ -119,6 +119,32 @@ func TestTimeLeftFollowsRecentRate(t *testing.T) {
 	task.Done()
 }
 
+// TestPlainLinesGetRare: an hour in a log file is a dozen lines.
+func TestPlainLinesGetRare(t *testing.T) {
+	var out bytes.Buffer
+	c := newClock()
+	no := false
+	d := New(&out, Options{Terminal: &no, Now: c.now, Slowest: 10 * time.Minute})
+	task := d.Start("score", "rows", 10_000)
+	for range 3600 {
+		c.advance(time.Second)
+		task.Add(1)
+	}
+	// After 10, 30, 70, 150, 310, 630 and 1230 seconds, then every ten minutes.
+	if got := strings.Count(out.String(), "\n"); got != 10 {
+		t.Errorf("%d lines in an hour:\n%s", got, out.String())
+	}
+	task.Done()
+	out.Reset()
+	task = d.Start("write", "rows", 10)
+	c.advance(11 * time.Second)
+	task.Add(1)
+	if out.Len() == 0 {
+		t.Error("the next task does not begin with short gaps")
+	}
+	task.Done()
+}
+
 func TestQuiet(t *testing.T) {
 	var out bytes.Buffer
 	yes := true
@@ -346,8 +372,8 @@ func TestNumbers(t *testing.T) {
 	}
 	for d, want := range map[time.Duration]string{-time.Second: "0.0 s", 59940 * time.Millisecond: "59.9 s", 59960 * time.Millisecond: "1m 00s",
 		3599600 * time.Millisecond: "1h 00m", 26 * time.Hour: "1d 02h"} {
-		if got := duration(d); got != want {
-			t.Errorf("duration(%v) = %q, want %q", d, got, want)
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
 		}
 	}
 }

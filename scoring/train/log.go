@@ -83,7 +83,15 @@ func ReadLog(path string) (steps []Step, evals []Eval, err error) {
 		return nil, nil, fmt.Errorf("read loss log: %w", err)
 	}
 	defer file.Close()
-	in := bufio.NewReader(file)
+	if steps, evals, err = DecodeLog(file); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return steps, evals, nil
+}
+
+// DecodeLog is ReadLog of what is open already.
+func DecodeLog(log io.Reader) (steps []Step, evals []Eval, err error) {
+	in := bufio.NewReader(log)
 	for line := 1; ; line++ {
 		text, err := in.ReadBytes('\n')
 		if err == io.EOF {
@@ -96,7 +104,7 @@ func ReadLog(path string) (steps []Step, evals []Eval, err error) {
 			HeldoutLoss *float64 `json:"heldout_loss"`
 		}
 		if err := json.Unmarshal(text, &both); err != nil {
-			return nil, nil, fmt.Errorf("read loss log %s line %d: %w", path, line, err)
+			return nil, nil, fmt.Errorf("read loss log: line %d: %w", line, err)
 		}
 		if both.HeldoutLoss != nil {
 			evals = append(evals, Eval{Step: both.Step.Step, Tokens: both.Tokens, HeldoutLoss: *both.HeldoutLoss})

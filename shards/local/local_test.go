@@ -89,6 +89,22 @@ func TestSweep(t *testing.T) {
 	if got := storetest.Get(t, s, "a/kept"); got != "whole" {
 		t.Errorf("got %q", got)
 	}
+	// A folder that another run has locked is that run's.
+	crash(t, s, "other/half")
+	lock, err := local.TakeLock(filepath.Join(s.Root, "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	infos, err = s.Temporaries(context.Background())
+	if err != nil || len(infos) != 1 || infos[0].Size != int64(len("half of it")) || !strings.HasPrefix(infos[0].Name, "other/.half.") {
+		t.Errorf("Temporaries: %+v, %v", infos, err)
+	}
 	if err := local.New(filepath.Join(s.Root, "nope")).Sweep(context.Background()); err != nil {
 		t.Errorf("a missing folder: %v", err)
 	}

@@ -102,6 +102,30 @@ func (p *pending) Abort() {
 // Sweep removes the temporary files that crashed runs left below Root. The
 // caller must hold the folder's lock, since it removes those of a live run too.
 func (s *Store) Sweep(ctx context.Context) error {
+	return s.eachTemporary(ctx, func(file string, _ fs.DirEntry) error { return os.Remove(file) })
+}
+
+// Temporaries lists what Sweep would remove, sorted by name.
+func (s *Store) Temporaries(ctx context.Context) ([]shards.ObjectInfo, error) {
+	var infos []shards.ObjectInfo
+	err := s.eachTemporary(ctx, func(file string, entry fs.DirEntry) error {
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(s.Root, file)
+		if err != nil {
+			return err
+		}
+		infos = append(infos, shards.ObjectInfo{Name: filepath.ToSlash(name), Size: info.Size(), Modified: info.ModTime()})
+		return nil
+	})
+	return sorted(infos), err
+}
+
+// eachTemporary calls f for the temporary files below Root, except in folders
+// with a lock of their own: those are another run's to sweep.
+func (s *Store) eachTemporary(ctx context.Context, f func(file string, entry fs.DirEntry) error) error {
 	err := filepath.WalkDir(s.Root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -109,8 +133,13 @@ func (s *Store) Sweep(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if entry.IsDir() && file != s.Root {
+			if _, err := os.Lstat(filepath.Join(file, lockName)); err == nil {
+				return fs.SkipDir
+			}
+		}
 		if entry.Type().IsRegular() && isTemporary(file) {
-			return os.Remove(file)
+			return f(file, entry)
 		}
 		return nil
 	})

@@ -3,7 +3,7 @@ what pyarrow and json read from them (text, id and domain of each row, text in
 base64), or a part of the error that is expected.
 
 Run:  python make_inputs.py          (from any folder)
-Made with Python 3.11.7, pyarrow 26.0.1, duckdb 2.0.0, zstandard 0.25.0.
+Made with Python 3.11.7, pyarrow 26.0.1, duckdb 2.0.0, zstandard 0.25.0, polars 2.1.0.
 """
 
 import base64
@@ -13,6 +13,7 @@ import os
 import random
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.ipc as ipc
@@ -122,6 +123,10 @@ small = [None if v is None else v + 20 for v in NUMBER]
 for bits in (8, 16, 32):
     parquet(f"uint{bits}.parquet", table(id=getattr(pa, f"uint{bits}")(), ids=small), rows(id=small))
 parquet("uint64.parquet", table(id=pa.uint64(), ids=BIG), rows(id=BIG))
+# A writer that saw nothing but nulls makes a column of type null.
+nothing = pa.table({"text": pa.nulls(N), "id": pa.nulls(N), "domain": pa.nulls(N), "s": pa.StructArray.from_arrays([pa.nulls(N)], ["text"])})
+parquet("null.parquet", nothing, rows([None] * N, [None] * N, [None] * N))
+parquet("null-v2.parquet", nothing, rows([None] * N, [None] * N, [None] * N), ("s.text", "id", "domain"), data_page_version="2.0")
 required = pa.table({"text": [t or "" for t in TEXT], "id": list(range(N))},
                     schema=pa.schema([pa.field("text", pa.string(), False), pa.field("id", pa.int64(), False)]))
 parquet("required.parquet", required, rows([t or "" for t in TEXT], range(N), [None] * N), ("text", "id", ""))
@@ -138,8 +143,16 @@ source = table()
 duckdb.sql(f"copy (select * from source) to '{path('duckdb.parquet')}' (format parquet, compression zstd)")
 expect("duckdb.parquet", rows(), groups=[N])
 
-pq.write_table(table(), path("lz4.parquet"), compression="lz4")
-refuse("lz4.parquet", "compression LZ4_RAW")
+parquet("lz4.parquet", table(), compression="lz4", row_group_size=15)
+parquet("lz4-pages.parquet", table(), compression="lz4", use_dictionary=False, data_page_size=200, write_batch_size=3, write_page_checksum=True)
+parquet("lz4-delta-v2.parquet", table(), compression="lz4", use_dictionary=False, data_page_version="2.0", write_page_checksum=True,
+        column_encoding={"text": "DELTA_BYTE_ARRAY", "id": "DELTA_LENGTH_BYTE_ARRAY", "domain": "DELTA_BYTE_ARRAY"})
+duckdb.sql(f"copy (select * from source) to '{path('duckdb-lz4-v2.parquet')}' (format parquet, compression lz4_raw, parquet_version v2)")
+expect("duckdb-lz4-v2.parquet", rows(), groups=[N])
+frame = pl.from_arrow(source.select(["text", "id", "domain"]))
+for codec in ("lz4", "zstd"):
+    frame.write_parquet(path(f"polars-{codec}.parquet"), compression=codec, row_group_size=9)
+    expect(f"polars-{codec}.parquet", rows())
 pq.write_table(table(), path("columns.parquet"))
 refuse("columns.parquet", 'there is no such column; the columns are text, id, domain, meta.lang, meta.inner.text, a.b, score, lists.list.element, when', ("body", "", ""))
 for name, column, error in (
@@ -205,6 +218,8 @@ for kind, stream in (("file.arrow", False), ("stream.arrows", True)):
     arrow(f"old-{kind}", table(), stream=stream, size=11, use_legacy_format=True)
     arrow(f"sliced-{kind}", table().slice(3, 30), rows()[3:33], stream=stream, size=8)
 
+    arrow(f"null-{kind}", nothing, rows([None] * N, [None] * N, [None] * N), ("s.text", "id", "domain"), stream=stream, size=16)
+
 # Dictionaries that grow (deltas) and are replaced, which a stream may hold.
 words = ["books", "web", "code"]
 def growing(name, deltas):
@@ -227,9 +242,21 @@ feather.write_feather(table(), path("v2.feather"), compression="lz4", chunksize=
 expect("v2.feather", rows(), groups=[9, 9, 9, 9, 4])
 feather.write_feather(table().select(["text", "id"]), path("v1.feather"), version=1)
 refuse("v1.feather", "Feather version 1")
-with ipc.new_file(path("view.arrow"), pa.schema([("text", pa.string_view())])) as w:
-    w.write_batch(pa.record_batch([pa.array(TEXT, pa.string_view())], names=["text"]))
-refuse("view.arrow", "string_view")
+views = pa.table({"text": pa.array(TEXT, pa.string_view()), "id": pa.array([v.encode() if v else v for v in ID], pa.binary_view()),
+                  "domain": pa.array(DOMAIN, pa.string()).dictionary_encode()})
+for kind, stream in (("file.arrow", False), ("stream.arrows", True)):
+    arrow(f"view-{kind}", views, stream=stream, size=7)
+    arrow(f"view-zstd-{kind}", views, stream=stream, compression="zstd")
+    arrow(f"view-sliced-{kind}", views.slice(3, 30), rows()[3:33], stream=stream, size=8)
+# Polars writes views, also as the values of its dictionaries.
+polars = pl.from_arrow(table().select(["text", "id", "domain"])).with_columns(pl.col("domain").cast(pl.Categorical))
+for codec in ("uncompressed", "lz4", "zstd"):
+    polars.write_ipc(path(f"polars-{codec}.arrow"), compression=codec)
+    expect(f"polars-{codec}.arrow", rows())
+polars.write_ipc_stream(path("polars.arrows"))
+expect("polars.arrows", rows())
+polars.write_ipc(path("polars-old.arrow"), compat_level=pl.CompatLevel.oldest())
+expect("polars-old.arrow", rows())
 with ipc.new_file(path("columns.arrow"), table().schema) as w:
     w.write_table(table())
 refuse("columns.arrow", "there is no such column; the columns are text, id, domain, meta.lang, meta.inner.text, a.b, score, lists, when", ("meta.nope", "", ""))
@@ -278,10 +305,47 @@ jsonl("spaces.jsonl", ['  { "text" :\t"x" , "id" : 7 , "domain" : null }  \n', '
 jsonl("surrogates.jsonl", ['{"text":"\\ud83e\\udd8a \\/ \\b\\f\\u00e9"}\n', '{"text":"lone \\ud83e!"}\n', '{"text":"low \\udd8a\\ud83e\\u0041"}\n'],
       rows(["🦊 / \b\fé", "lone \ud83e!".encode("utf8", "surrogatepass"), "low \udd8a\ud83eA".encode("utf8", "surrogatepass")], [None] * 3, [None] * 3), ("text", "", ""))
 jsonl("not-utf8.jsonl", b'{"text":"caf\xe9 \\n","id":"\xff"}\n', rows([b"caf\xe9 \n"], ["\ufffd"], [None]), ("text", "id", ""))
+jsonl("null.jsonl", '{"text":null,"id":null,"domain":null}\n' * 3, rows([None] * 3, [None] * 3, [None] * 3))
 jsonl("empty.jsonl.gz", "", [])
+# Of a key that is there twice the last one counts; ids may be larger than any integer type.
+jsonl("twice.jsonl", '{"text":"a","id":1,"text":"b","id":123456789012345678901234567890,"n":' + "[" * 5000 + "]" * 5000 + "}\n",
+      rows(["b"], ["123456789012345678901234567890"], [None]), ("text", "id", ""))
+
+
+def frames(name, *parts):
+    with open(path(name), "wb") as f:
+        for p in parts:
+            f.write(p)
+    expect(name, rows(), groups=[-1])
+
+
+def wide(data, log):
+    z = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=log, enable_ldm=True, write_content_size=False))
+    c = z.compressobj()
+    return c.compress(data) + c.flush()
+
+
+whole = "".join(lines(False)).encode()
+skipped = b"\x50\x2a\x4d\x18\x05\x00\x00\x00hello"  # a frame that holds no data
+frames("frames.jsonl.zst", skipped, zstandard.compress(whole[:100]), skipped, zstandard.compress(b""), wide(whole[100:], 27), skipped)
+frames("members.jsonl.gz", gzip.compress(whole[:7], mtime=0), gzip.compress(b"", mtime=0), gzip.compress(whole[7:], mtime=0))
+with open(path("bad-window.jsonl.zst"), "wb") as f:
+    f.write(wide(whole, 30))
+refuse("bad-window.jsonl.zst", "window size exceeded")
+with open(path("bad-tail.jsonl.gz"), "wb") as f:
+    f.write(gzip.compress(whole, mtime=0) + b"junk")
+refuse("bad-tail.jsonl.gz", "corrupt file")
+with open(path("bad-document.json"), "w") as f:
+    json.dump([{"text": "a"}, {"text": "b"}], f, indent=1)
+refuse("bad-document.json", "line 1: unsupported file: a JSON array")
+with open(path("bad-object.json"), "w") as f:
+    json.dump({"text": "a"}, f, indent=1)
+refuse("bad-object.json", "line 1: unsupported file: an object over several lines")
 for name, content, error, columns in (
     ("malformed", '{"text":"a"}\n\n{"text":"b"\n', "line 3: corrupt file", ("text", "", "")),
-    ("array", '["text"]\n', "line 1: corrupt file", ("text", "", "")),
+    ("array", '["text"]\n', "line 1: unsupported file: a JSON array", ("text", "", "")),
+    ("nested", '{"text":"a"}\n{"text":"b","n":' + "[" * 20000 + "]" * 20000 + "}\n", "line 2: corrupt file", ("text", "", "")),
+    ("control", '{"text":"a\x01"}\n', "line 1: corrupt file", ("text", "", "")),
     ("null", 'null\n', "line 1: corrupt file: null, want an object", ("text", "", "")),
     ("two", '{"text":"a"} {"text":"b"}\n', "line 1: corrupt file", ("text", "", "")),
     ("number", '{"text":"a"}\n{"text":7}\n', 'line 2: unsuitable column "text": it is a number, want a string', ("text", "", "")),

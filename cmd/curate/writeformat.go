@@ -1,0 +1,23 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/curate-data/curate/shards"
+)
+
+const formatHelp = `what to write: parquet (the default), jsonl, jsonl.zst, jsonl.gz, arrow (file), arrows (stream) or same (as the input); sequences: npy (the default) or ds`
+
+// addFormatFlag adds --format.
+func addFormatFlag(flags *pflag.FlagSet, format *string) {
+	flags.StringVar(format, "format", "", formatHelp)
+}
+
+// formatOption records the format among the options that decide a stage's
+// bytes. Parquet goes without saying, so that older output stays valid.
+func formatOption(options map[string]any, format string) map[string]any {
+	if format != "" && format != string(shards.OutParquet) {
+		options["format"] = format
+	}
+	return options
+}
