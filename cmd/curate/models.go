@@ -284,19 +284,22 @@ func (m *modelFolder) fetch(ctx context.Context, folder string) error {
 		}
 		contents[name] = got
 	}
-	return publishCopy(work, folder, contents)
+	return publishCopy(ctx, work, folder, contents)
 }
 
 // publishCopy gives a complete folder its name in the cache.
-func publishCopy(work, folder string, contents map[string]copiedFile) error {
+func publishCopy(ctx context.Context, work, folder string, contents map[string]copiedFile) error {
 	raw, err := json.MarshalIndent(contents, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := shards.WriteObject(context.Background(), local.New(work), contentsName, raw); err != nil {
+	if err := shards.WriteObject(ctx, local.New(work), contentsName, raw); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(folder); err != nil { // damaged, or another process's that is the same
+	if checkCopy(ctx, folder) == nil { // another process was faster, and may be reading it
+		return os.RemoveAll(work)
+	}
+	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
 	if err := os.Rename(work, folder); err != nil && !errors.Is(err, fs.ErrExist) {

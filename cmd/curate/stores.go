@@ -57,7 +57,7 @@ func (h *hubPlaces) locate(ctx context.Context, uri string) (shards.Store, strin
 }
 
 func (h *hubPlaces) close() {
-	if h.client != nil {
+	if h != nil && h.client != nil {
 		h.client.Close()
 	}
 }
