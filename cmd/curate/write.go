@@ -47,6 +47,9 @@ func newWriteCommand(a *app) *cobra.Command {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
 				return err
 			}
+			if err := checkFormatName(opt.Format); err != nil {
+				return err
+			}
 			if noScore {
 				opt.ScoreColumn = ""
 			}
