@@ -31,6 +31,10 @@ type CopyOptions struct {
 	// input have this size or more on average, uncompressed. 0 means 8 MB;
 	// negative means never.
 	SpliceBytes int64
+	// BloomColumn is the dotted path of a column that gets Bloom filters, such
+	// as the id: readers then skip row groups that do not have a value. Empty
+	// means none but those that a copied row group had.
+	BloomColumn string
 	// KeyValues are added to the file's key-value metadata, in Arrow that of the
 	// schema, in this order; the input's entry of the same name gives way. JSONL
 	// has no place for them.

@@ -167,5 +167,5 @@ func shredWriter(root *shredNode, target copyTarget, meta []format.KeyValue) (*r
 			c.encoding = &parquet.RLEDictionary
 		}
 	}
-	return newRowWriter(target.w, schema, leaves, meta, target.opt.rowGroupBytes())
+	return newCopyWriter(target, schema, leaves, meta)
 }
