@@ -26,12 +26,13 @@ func copyArrow(ctx context.Context, in *arrowReader, mem memory.Allocator, targe
 		return err
 	}
 	var c *arrowCopy
+	var out *rowWriter
 	for record, err := range in.records(ctx, mem, 0, len(in.rows)) {
 		if err != nil {
 			return err
 		}
 		if c == nil {
-			if c, err = newArrowCopy(record.Schema(), message, target); err != nil {
+			if c, out, err = newArrowCopy(record.Schema(), message, target); err != nil {
 				return err
 			}
 		}
@@ -42,7 +43,7 @@ func copyArrow(ctx context.Context, in *arrowReader, mem memory.Allocator, targe
 	if err := target.rows.end(); err != nil || c == nil {
 		return err
 	}
-	return c.out.finish()
+	return out.finish()
 }
 
 // schemaMessage reads the FlatBuffer of the schema message.
@@ -67,16 +68,16 @@ func (r *arrowReader) schemaMessage() ([]byte, error) {
 type arrowCopy struct {
 	target copyTarget
 	root   *shredNode
-	out    *rowWriter
+	out    rowSink
 	shred  *shredder
 	scores []float32 // of the rows in shred
 	rows   int64     // read so far
 }
 
-func newArrowCopy(schema *arrow.Schema, message []byte, target copyTarget) (*arrowCopy, error) {
+func newArrowCopy(schema *arrow.Schema, message []byte, target copyTarget) (*arrowCopy, *rowWriter, error) {
 	root, err := arrowNodes(schema)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var meta []format.KeyValue
 	custom := schema.Metadata()
@@ -86,9 +87,9 @@ func newArrowCopy(schema *arrow.Schema, message []byte, target copyTarget) (*arr
 	meta = append(meta, format.KeyValue{Key: arrowSchemaKey, Value: encodeArrowSchema(message)})
 	out, err := shredWriter(root, target, meta)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &arrowCopy{target: target, root: root, out: out, shred: newShredder(root)}, nil
+	return &arrowCopy{target: target, root: root, out: out, shred: newShredder(root)}, out, nil
 }
 
 // record copies the kept rows of one record.

@@ -31,6 +31,10 @@ type CopyOptions struct {
 	// input have this size or more on average, uncompressed. 0 means 8 MB;
 	// negative means never.
 	SpliceBytes int64
+	// BloomColumn is the dotted path of a column that gets Bloom filters, such
+	// as the id: readers then skip row groups that do not have a value. Empty
+	// means none but those that a copied row group had.
+	BloomColumn string
 	// KeyValues are added to the file's key-value metadata, in Arrow that of the
 	// schema, in this order; the input's entry of the same name gives way. JSONL
 	// has no place for them.
@@ -98,6 +102,8 @@ type rowDecisions struct {
 	batch *pipeline.Decisions
 	at    int // rows of batch handed out
 	count CopyCounts
+	row   int64      // rows handed out
+	part  *partRange // which rows count; nil for all
 
 	keep   []bool
 	scores []float32
@@ -119,7 +125,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 			return nil, nil, err
 		}
 		if !ok {
-			return nil, nil, fmt.Errorf("%w: they end before row %d", ErrDecisions, d.count.RowsIn)
+			return nil, nil, fmt.Errorf("%w: they end before row %d", ErrDecisions, d.row)
 		}
 		if err := d.one(); err != nil {
 			return nil, nil, err
@@ -132,7 +138,7 @@ func (d *rowDecisions) take(n int) (keep []bool, scores []float32, err error) {
 func (d *rowDecisions) end() error {
 	ok, err := d.fill()
 	if err == nil && ok {
-		err = fmt.Errorf("%w: one for row %d, but the shard has only %d rows", ErrDecisions, d.batch.Row[d.at], d.count.RowsIn)
+		err = fmt.Errorf("%w: one for row %d, but the shard has only %d rows", ErrDecisions, d.batch.Row[d.at], d.row)
 	}
 	return err
 }
@@ -159,14 +165,19 @@ func (d *rowDecisions) fill() (bool, error) {
 // one moves one decision to keep and scores, and counts it.
 func (d *rowDecisions) one() error {
 	b, i := d.batch, d.at
-	if b.Shard != d.shard || b.Row[i] != d.count.RowsIn || b.Seq[i] != 0 {
+	if b.Shard != d.shard || b.Row[i] != d.row || b.Seq[i] != 0 {
 		return fmt.Errorf("%w: want that for row %d of %s, got that for row %d of %s, seq %d", ErrDecisions,
-			d.count.RowsIn, d.shard, b.Row[i], b.Shard, b.Seq[i])
+			d.row, d.shard, b.Row[i], b.Shard, b.Seq[i])
 	}
 	if b.Keep[i] != (b.Reason[i] == "") {
 		return fmt.Errorf("%w: row %d: keep is %t, but the reason is %q", ErrDecisions, b.Row[i], b.Keep[i], b.Reason[i])
 	}
 	d.at++
+	d.row++
+	if d.part != nil && !d.part.has(b.Keep[i]) {
+		d.keep = append(d.keep, false)
+		return nil
+	}
 	d.count.RowsIn++
 	d.keep = append(d.keep, b.Keep[i])
 	if b.Keep[i] {
@@ -176,6 +187,22 @@ func (d *rowDecisions) one() error {
 		d.count.Dropped[b.Reason[i]]++
 	}
 	return nil
+}
+
+// partRange picks the rows of a CopyPart.
+type partRange struct {
+	from, to int64
+	last     bool
+	kept     int64 // kept rows so far
+}
+
+// has tells whether the next row, which is kept or not, is of the part.
+func (p *partRange) has(keep bool) bool {
+	ok := p.kept >= p.from && (p.kept < p.to || p.last && !keep)
+	if keep {
+		p.kept++
+	}
+	return ok
 }
 
 // isNaN32 is math.IsNaN for scores.

@@ -84,7 +84,7 @@ func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowD
 			if !c.score {
 				scores = nil
 			}
-			return splice.splice(ctx, g, scores)
+			return splice.splice(ctx, g, c.group, scores)
 		}
 		c.next = replay(keep, scores)
 	}
@@ -157,7 +157,7 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	for i, c := range leaves {
 		c.encoding = encodings[i]
 	}
-	return newRowWriter(target.w, schema, leaves, meta, target.opt.rowGroupBytes())
+	return newCopyWriter(target, schema, leaves, meta)
 }
 
 // withScore adds the score column to a schema.

@@ -110,7 +110,7 @@ func (s *splicer) takes() bool {
 
 // splice copies row group g, all of it. scores are those of its rows where the
 // output has a score column.
-func (s *splicer) splice(ctx context.Context, g int, scores []float32) error {
+func (s *splicer) splice(ctx context.Context, g int, group parquet.RowGroup, scores []float32) error {
 	if err := errors.Join(s.out.commit(), s.out.out.begin()); err != nil {
 		return err
 	}
@@ -141,7 +141,10 @@ func (s *splicer) splice(ctx context.Context, g int, scores []float32) error {
 		}
 	}
 	for i := range s.leaves {
-		if err := s.bloom(&in.Columns[i].MetaData, &out.meta.Columns[i].MetaData); err != nil {
+		err := guard(func() error {
+			return s.bloom(group.ColumnChunks()[i], i, &in.Columns[i].MetaData, &out.meta.Columns[i].MetaData)
+		})
+		if err != nil {
 			return fmt.Errorf("column %s: Bloom filter: %w", s.leaves[i].name(), err)
 		}
 	}
@@ -249,15 +252,32 @@ func (s *splicer) scores(scores []float32, out *outGroup) error {
 	return side.column(&c, side.stats.RowGroups[0].Columns[0].MetaData.Statistics, out)
 }
 
-// bloom copies the Bloom filter of a chunk, if it has one.
-func (s *splicer) bloom(in, out *format.ColumnMetaData) error {
+// bloom copies the Bloom filter of a chunk, if it has one, or makes the one
+// that was asked for.
+func (s *splicer) bloom(chunk parquet.ColumnChunk, column int, in, out *format.ColumnMetaData) error {
 	length, err := s.pieces.bloomFilter(in, s.dataTo)
-	if err != nil || length == 0 {
+	if err != nil {
 		return err
 	}
-	out.BloomFilterOffset, out.BloomFilterLength = s.out.out.offset, int32(length)
-	_, err = s.pieces.copyTo(s.out.out, in.BloomFilterOffset, length, 0)
-	return err
+	at := s.out.out.offset
+	if length > 0 {
+		if _, err := s.pieces.copyTo(s.out.out, in.BloomFilterOffset, length, 0); err != nil {
+			return err
+		}
+	} else if s.leaves[column] == s.out.bloom {
+		filter, err := bloomFilter(chunk, in.NumValues)
+		if err != nil {
+			return err
+		}
+		if err := s.out.out.add(filter); err != nil {
+			return err
+		}
+		length = int64(len(filter))
+	}
+	if length > 0 {
+		out.BloomFilterOffset, out.BloomFilterLength = at, int32(length)
+	}
+	return nil
 }
 
 // scoreFile is a Parquet file of one row group with the scores as its column.

@@ -36,14 +36,15 @@ type rowWriter struct {
 	schema   fileSchema
 	leaves   []*leafColumn
 	meta     []format.KeyValue
-	limit    int64      // raw bytes at which a row group ends
-	raw      int64      // raw bytes of the values in the current row group
-	paged    []int64    // by column: raw bytes since a page was last ended for its dictionary's sake
-	rows     int64      // rows in the current row group
-	total    int64      // rows in all that were written one by one
-	totalRaw int64      // their raw bytes
-	spliced  int64      // rows in all that came in row groups made elsewhere
-	groups   []outGroup // the complete ones, in order
+	bloom    *leafColumn // has Bloom filters; nil for none
+	limit    int64       // raw bytes at which a row group ends
+	raw      int64       // raw bytes of the values in the current row group
+	paged    []int64     // by column: raw bytes since a page was last ended for its dictionary's sake
+	rows     int64       // rows in the current row group
+	total    int64       // rows in all that were written one by one
+	totalRaw int64       // their raw bytes
+	spliced  int64       // rows in all that came in row groups made elsewhere
+	groups   []outGroup  // the complete ones, in order
 }
 
 // newRowWriter begins a file with the given schema and key-value metadata.
@@ -80,6 +81,9 @@ func (w *rowWriter) open() error {
 		if !ordered(c.element) {
 			options = append(options, parquet.SkipPageBounds(c.path...))
 		}
+	}
+	if w.bloom != nil {
+		options = append(options, parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, w.bloom.path...)))
 	}
 	err = guard(func() error { // parquet-go panics at schemas that it cannot write
 		tree, err := w.schema.tree(w.leaves)

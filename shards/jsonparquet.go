@@ -83,7 +83,7 @@ func (r *jsonlReader) eachLine(ctx context.Context, f func(line []byte, number i
 type jsonCopy struct {
 	target copyTarget
 	root   *jsonNode
-	out    *rowWriter
+	out    rowSink
 	shred  *shredder
 	scores []float32 // of the rows in shred
 }

@@ -71,9 +71,6 @@ func TestToJSONEqualsPyarrow(t *testing.T) {
 		fmt.Fprintf(&jobs, "%s\t%s\t%s\t%s\n", path, target, target+".mask", opt.ScoreColumn)
 	}
 	for _, path := range typeFiles(t) {
-		if strings.Contains(path, "lz4") {
-			continue
-		}
 		rows := 50
 		if strings.Contains(path, "rows_one") {
 			rows = 1

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"sync"
 )
 
@@ -22,6 +24,7 @@ const (
 	rangedLeast    = 64 << 10 // bytes of one request at least
 	rangedAhead    = 8 << 20  // bytes fetched ahead of a sequential reader at most
 	rangedStreams  = 16       // sequential readers that are told apart
+	rangedSpare    = 2        // buffers kept for the next requests
 )
 
 // Ranged is an Object whose bytes come by requests that each cost a round trip.
@@ -41,6 +44,7 @@ type Ranged struct {
 	arrived sync.Cond // bytes of some span, or its error
 	spans   []*span   // by offset, no two overlap
 	held    int64     // bytes of all spans
+	spare   [][]byte  // buffers of spans that were dropped, for new ones
 	running int       // spans being fetched
 	clock   int64     // counts reads, to tell which span was used last
 	plan    []planned // by offset
@@ -56,6 +60,15 @@ type span struct {
 	err    error // final
 	used   int64 // Ranged.clock at the last read, 0 for never
 	users  int   // readers that copy from it
+}
+
+// staleness orders spans by how soon they may be dropped: those used longest
+// ago first, then those that nobody has used yet, the last of the object first.
+func (s *span) staleness() int64 {
+	if s.used > 0 {
+		return math.MaxInt64 - s.used
+	}
+	return math.MinInt64 + s.offset
 }
 
 func (s *span) end() int64 { return s.offset + int64(len(s.data)) }
@@ -86,7 +99,7 @@ func (r *Ranged) Close() error {
 	r.fetches.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spans, r.plan, r.held = nil, nil, 0
+	r.spans, r.plan, r.held, r.spare = nil, nil, 0, nil
 	return nil
 }
 
@@ -125,6 +138,7 @@ func (r *Ranged) readSome(p []byte, off int64) (int, error) {
 	s.used = r.clock
 	r.ahead(at)
 	r.schedule()
+	sequential := at.window > 0
 	s.users++
 	for !s.done && s.offset+int64(s.filled) <= off {
 		r.arrived.Wait()
@@ -138,6 +152,11 @@ func (r *Ranged) readSome(p []byte, off int64) (int, error) {
 	n := copy(p, s.data[from:to]) // what is filled does not change any more
 	r.mu.Lock()
 	s.users--
+	// What a sequential reader has left behind is not wanted again, unless it
+	// was announced or is the object's end: footers are read more than once.
+	if sequential && s.done && s.users == 0 && s.end() < r.size && from+int64(n) == int64(len(s.data)) && r.spanAt(off) == s && !r.announced(off) {
+		r.drop(s)
+	}
 	return n, nil
 }
 
@@ -201,14 +220,36 @@ func (r *Ranged) room(n int64, waiting bool) bool {
 			if s.used > 0 {
 				used += int64(len(s.data))
 			}
-			if s.done && s.users == 0 && (waiting || s.used > 0) && (oldest == nil || s.used < oldest.used) {
+			if s.done && s.users == 0 && (waiting || s.used > 0) && (oldest == nil || s.staleness() > oldest.staleness()) {
 				oldest = s
 			}
 		}
 		if oldest == nil || !waiting && used-int64(len(oldest.data)) < rangedMemory/2 {
 			return false
 		}
-		r.remove(oldest)
+		r.drop(oldest)
 	}
 	return true
+}
+
+// drop removes a span that nobody reads and keeps its buffer.
+func (r *Ranged) drop(s *span) {
+	r.remove(s)
+	r.spare = append(r.spare, s.data)
+	s.data = nil
+	if len(r.spare) > rangedSpare {
+		r.spare = r.spare[1:]
+	}
+}
+
+// buffer returns n bytes, of a dropped span if one fits. It keeps the collector
+// from having to find them, and memory at twice what is held meanwhile.
+func (r *Ranged) buffer(n int64) []byte {
+	for i, b := range r.spare {
+		if int64(cap(b)) >= n && int64(cap(b)) <= 2*n {
+			r.spare = slices.Delete(r.spare, i, i+1)
+			return b[:n]
+		}
+	}
+	return make([]byte, n)
 }

@@ -20,7 +20,7 @@ const (
 
 // start begins to fetch [from, to), which no span may overlap.
 func (r *Ranged) start(from, to int64) *span {
-	s := &span{offset: from, data: make([]byte, to-from)}
+	s := &span{offset: from, data: r.buffer(to - from)}
 	r.insert(s)
 	r.running++
 	r.fetches.Go(func() {

@@ -102,6 +102,11 @@ func (r *Ranged) demand(off, length int64, at *stream) *span {
 	return r.start(from, to)
 }
 
+// announced reports whether a byte is in the plan.
+func (r *Ranged) announced(off int64) bool {
+	return slices.ContainsFunc(r.plan, func(p planned) bool { return p.from <= off && off < p.to })
+}
+
 // stream is a sequential reader.
 type stream struct {
 	next   int64 // where it will read

@@ -94,9 +94,14 @@ func appendField(old []byte, name string) ([]byte, error) {
 // in the old one are those of the new one.
 func embedFlat(old []byte) (b *flatbuffers.Builder, moved func(pos int) flatbuffers.UOffsetT) {
 	b = flatbuffers.NewBuilder(len(old) + 512)
+	return b, embedInto(b, old)
+}
+
+// embedInto is embedFlat for a FlatBuffer that has begun.
+func embedInto(b *flatbuffers.Builder, old []byte) (moved func(pos int) flatbuffers.UOffsetT) {
 	b.Prep(8, len(old)) // the old bytes keep their alignment
 	end := int(b.CreateByteVector(old)) - 4
-	return b, func(pos int) flatbuffers.UOffsetT { return flatbuffers.UOffsetT(end - pos) } // the builder counts from the end
+	return func(pos int) flatbuffers.UOffsetT { return flatbuffers.UOffsetT(end - pos) } // the builder counts from the end
 }
 
 // finishSchemaMessage returns the message of a schema that b holds.

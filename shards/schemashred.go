@@ -121,11 +121,11 @@ func (s *shredder) add(n *shredNode, v parquet.Value, rep, def int) {
 }
 
 // full tells whether the rows are enough to be written.
-func (s *shredder) full(w *rowWriter) bool { return s.rows >= shredRows || s.size >= w.window() }
+func (s *shredder) full(w rowSink) bool { return s.rows >= shredRows || s.size >= w.window() }
 
 // writeTo moves the rows to a file, with a score each if it has a column for
 // them.
-func (s *shredder) writeTo(w *rowWriter, scores []float32, hasScore bool) error {
+func (s *shredder) writeTo(w rowSink, scores []float32, hasScore bool) error {
 	for i, values := range s.columns {
 		if err := w.write(i, values); err != nil {
 			return err
@@ -167,5 +167,5 @@ func shredWriter(root *shredNode, target copyTarget, meta []format.KeyValue) (*r
 			c.encoding = &parquet.RLEDictionary
 		}
 	}
-	return newRowWriter(target.w, schema, leaves, meta, target.opt.rowGroupBytes())
+	return newCopyWriter(target, schema, leaves, meta)
 }

@@ -19,6 +19,7 @@ type writeOptions struct {
 	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
 	Tokens            tokenOptions // of sequences
 	Workers           int          // shards at a time; the bytes do not depend on it
+	Shards            int          // files of the output; 0: one for each input
 }
 
 const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
@@ -39,10 +40,14 @@ func newWriteCommand(a *app) *cobra.Command {
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
   curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
   curate write --selection out/selection --output out/data --no-score-column pool/
+  curate write --selection out/selection --output out/data --shards 64 pool/
   curate write --selection out/selection --output out/data --format jsonl.zst pool/
   curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
+				return err
+			}
+			if err := checkFormatName(opt.Format); err != nil {
 				return err
 			}
 			if noScore {
@@ -62,6 +67,7 @@ func newWriteCommand(a *app) *cobra.Command {
 	addFormatFlag(flags, &opt.Format)
 	addTokenFlags(flags, &opt.Tokens)
 	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
+	flags.IntVar(&opt.Shards, "shards", 0, "write this many files of as many rows each, shard-00000-of-N.parquet; 0 means one for each input")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
@@ -76,8 +82,11 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
+	if err := checkMerged(optionOf(selection.manifest, "unit"), opt); err != nil {
+		return stageResult{}, err
+	}
 	names, err := outputNames(inputs, opt.Format)
-	if err != nil {
+	if err != nil && opt.Shards == 0 {
 		return stageResult{}, err
 	}
 	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
@@ -89,12 +98,19 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	s.models, s.tokenizer = selection.manifest.Models, selection.manifest.Tokenizer
-	s.options = job.options
+	s.options = mergedOptions(job.options, opt)
 	if result, done, err := s.done(ctx, selection.manifest.Backend); done || err != nil {
 		return result, err
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
+	if opt.Shards > 0 {
+		if err := writeMerged(ctx, s, selection, opt, task); err != nil {
+			return stageResult{}, err
+		}
+		task.Done()
+		return s.finish(ctx)
+	}
 	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {

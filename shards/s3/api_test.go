@@ -76,7 +76,9 @@ func before(t testing.TB, endpoint string, change func(http.ResponseWriter, *htt
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	proxy := &httputil.ReverseProxy{
-		Transport: transport, Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = to.Scheme, to.Host },
+		Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host // which is signed
+		},
 		ModifyResponse: func(r *http.Response) error {
 			after(r)
 			return nil
@@ -106,13 +108,22 @@ func counted(t testing.TB, endpoint string) (string, *atomic.Int64) {
 }
 
 // losing loses the answer to the next request that publishes an object, once
-// it is told to.
-func losing(t testing.TB, endpoint string) (string, *atomic.Bool) {
-	lose := new(atomic.Bool)
-	return before(t, endpoint, func(http.ResponseWriter, *http.Request) bool { return true }, func(r *http.Response) {
+// it is told to. If the upload is gone then, as with some stores, the repeated
+// request is told so.
+func losing(t testing.TB, endpoint string, gone bool) (string, *atomic.Bool) {
+	lose, lost := new(atomic.Bool), new(atomic.Bool)
+	return before(t, endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+		if !gone || !lost.Load() || r.Method != http.MethodPost {
+			return true
+		}
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, `<?xml version="1.0"?><Error><Code>NoSuchUpload</Code><Message>The specified upload does not exist.</Message></Error>`)
+		return false
+	}, func(r *http.Response) {
 		query := r.Request.URL.Query()
 		publishes := r.Request.Method == http.MethodPut && !query.Has("partNumber") || r.Request.Method == http.MethodPost && query.Has("uploadId")
 		if publishes && r.StatusCode == http.StatusOK && lose.CompareAndSwap(true, false) {
+			lost.Store(true)
 			panic(http.ErrAbortHandler)
 		}
 	}), lose

@@ -168,9 +168,9 @@ func TestLostAnswers(t *testing.T) {
 	server := s3server.Start(t)
 	server.Setenv(t)
 	direct := store(t, client(t, s3.Options{}), "s3://"+server.Bucket(t))
-	for name, want := range map[string][]byte{"small": noise(100), "parts": noise(12 << 20)} {
+	for name, want := range map[string][]byte{"small": noise(100), "parts": noise(12 << 20), "gone": noise(11 << 20)} {
 		t.Run(name, func(t *testing.T) {
-			endpoint, lose := losing(t, server.URL())
+			endpoint, lose := losing(t, server.URL(), name == "gone")
 			s := store(t, client(t, s3.Options{Endpoint: endpoint, PartSize: 5 << 20}), direct.URI(""))
 			p, err := s.CreateNew(t.Context(), name)
 			if err != nil {
@@ -200,7 +200,7 @@ func TestLostAnswers(t *testing.T) {
 func TestLostLockAnswer(t *testing.T) {
 	server := s3server.Start(t)
 	server.Setenv(t)
-	endpoint, lose := losing(t, server.URL())
+	endpoint, lose := losing(t, server.URL(), false)
 	s := store(t, client(t, s3.Options{Endpoint: endpoint}), "s3://"+server.Bucket(t))
 	s.LockLifetime = 2 * time.Second
 	lose.Store(true)

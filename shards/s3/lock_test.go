@@ -30,6 +30,7 @@ func folders(t *testing.T) (near, far *s3.Store, line *s3server.Proxy) {
 // another takes it over, not before. Then the first one's release does nothing.
 func TestLockExpires(t *testing.T) {
 	near, far, line := folders(t)
+	near.LockLifetime, far.LockLifetime = time.Second, time.Second
 	held, release, err := near.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -37,6 +36,9 @@ func Run(t *testing.T, open func(t *testing.T) shards.Store) {
 		{"names", names},
 		{"content", content},
 		{"parallel", parallel},
+		{"large", large},
+		{"digests", digests},
+		{"glob", glob},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -265,104 +267,6 @@ func cancelled(t *testing.T, s shards.Store) {
 	}
 	expectMissing(t, s, "x")
 	expectList(t, s, "")
-}
-
-func list(t *testing.T, s shards.Store) {
-	all := []string{"a-b", "a.b", "a/1", "a/2/3", "a0", "ab/c", "b", "z/y/x/w"}
-	shuffled := slices.Clone(all)
-	rand.New(rand.NewPCG(1, 1)).Shuffle(len(all), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	for _, name := range shuffled {
-		Put(t, s, name, name)
-	}
-	expectList(t, s, "", all...)
-	expectList(t, s, "a", all[:6]...)
-	expectList(t, s, "a/", "a/1", "a/2/3")
-	expectList(t, s, "a/2", "a/2/3")
-	expectList(t, s, "z/y/x", "z/y/x/w")
-	expectList(t, s, "b", "b")
-	expectList(t, s, "b/")
-	expectList(t, s, "c")
-	infos, err := s.List(context.Background(), "z/")
-	if err != nil || len(infos) != 1 || infos[0].Size != int64(len("z/y/x/w")) {
-		t.Errorf("got %+v, error %v", infos, err)
-	}
-}
-
-func names(t *testing.T, s shards.Store) {
-	for _, name := range []string{"", ".", "..", "/x", "../x", "a/../b", "a//b", "a/", "./a"} {
-		if p, err := s.Create(context.Background(), name); err == nil {
-			p.Abort()
-			t.Errorf("Create(%q): no error", name)
-		}
-		if obj, err := s.Open(context.Background(), name); err == nil {
-			obj.Close()
-			t.Errorf("Open(%q): no error", name)
-		}
-		if err := s.Remove(context.Background(), name); err == nil {
-			t.Errorf("Remove(%q): no error", name)
-		}
-	}
-	for _, name := range []string{"with space", "ünï/çode 狐", "per%cent", "a+b=c&d", ".hidden", "star*", "quote'\""} {
-		Put(t, s, name, name)
-		if got := Get(t, s, name); got != name {
-			t.Errorf("%q: got %q", name, got)
-		}
-	}
-}
-
-func content(t *testing.T, s shards.Store) {
-	want := make([]byte, 3<<20+17)
-	r := rand.New(rand.NewPCG(2, 2))
-	for i := range want {
-		want[i] = byte(r.Uint32())
-	}
-	p, err := s.Create(context.Background(), "big")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rest := want; len(rest) > 0; {
-		n := min(len(rest), 1+r.IntN(100_000))
-		if _, err := p.Write(rest[:n]); err != nil {
-			t.Fatal(err)
-		}
-		rest = rest[n:]
-	}
-	if err := p.Finish(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	Put(t, s, "empty", "")
-	if got := Get(t, s, "empty"); got != "" {
-		t.Errorf("empty object holds %q", got)
-	}
-	obj, err := s.Open(context.Background(), "big")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer obj.Close()
-	if obj.Size() != int64(len(want)) {
-		t.Fatalf("size %d, want %d", obj.Size(), len(want))
-	}
-	var group sync.WaitGroup
-	for k := range 4 {
-		group.Go(func() {
-			r := rand.New(rand.NewPCG(3, uint64(k)))
-			for range 50 {
-				from := r.IntN(len(want))
-				got := make([]byte, 1+r.IntN(len(want)-from))
-				if n, err := obj.ReadAt(got, int64(from)); n != len(got) || err != nil && err != io.EOF || !bytes.Equal(got, want[from:from+len(got)]) {
-					t.Errorf("ReadAt(%d bytes, %d): %d, %v", len(got), from, n, err)
-				}
-			}
-		})
-	}
-	group.Wait()
-	got := make([]byte, 20)
-	if n, err := obj.ReadAt(got, int64(len(want)-10)); n != 10 || err != io.EOF || !bytes.Equal(got[:n], want[len(want)-10:]) {
-		t.Errorf("ReadAt across the end: %d, %v", n, err)
-	}
-	if n, err := obj.ReadAt(got, int64(len(want))+5); n != 0 || err != io.EOF {
-		t.Errorf("ReadAt after the end: %d, %v", n, err)
-	}
 }
 
 func parallel(t *testing.T, s shards.Store) {
