@@ -82,6 +82,9 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
+	if opt.Shards > 0 && a.sandboxed.on {
+		return stageResult{}, usagef("--shards does not go with --sandbox: rows of several shards share a file there; write one output per input, and merge those")
+	}
 	if err := checkMerged(optionOf(selection.manifest, "unit"), opt); err != nil {
 		return stageResult{}, err
 	}
