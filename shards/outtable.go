@@ -61,7 +61,7 @@ func newOutTable(schema arrowSchema, format OutputFormat, target copyTarget) (*o
 	if format.lines() {
 		t.sink, err = newRowLines(t, &lineWriter{w: target.w, format: format})
 	} else {
-		t.sink = &ipcWriter{w: target.w, file: format == OutArrowFile}
+		t.sink = newIPCWriter(target.w, format == OutArrowFile)
 	}
 	return t, err
 }
