@@ -243,6 +243,9 @@ func CopyKept(ctx context.Context, s *Shard, decisions iter.Seq2[*pipeline.Decis
 // copyKept picks the way from the input's format to the output's.
 func (s *Shard) copyKept(ctx context.Context, target copyTarget) error {
 	format := s.outputOf(target.opt.Format)
+	if format != OutParquet && target.opt.BloomColumn != "" {
+		return fmt.Errorf("%w: Bloom filters in %s; Parquet has them", ErrUnsupported, format)
+	}
 	if format.lines() && len(target.opt.KeyValues) > 0 {
 		return fmt.Errorf("%w: JSONL has no place for key-value metadata", ErrUnsupported)
 	}

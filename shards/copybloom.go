@@ -37,13 +37,12 @@ func newCopyWriter(target copyTarget, schema fileSchema, leaves []*leafColumn, m
 	return w, nil
 }
 
-// bloomFilter makes the Bloom filter of a column chunk, its header included,
-// from the chunk's values.
-func bloomFilter(chunk parquet.ColumnChunk, values int64) (filter []byte, err error) {
+// makeBloomFilter makes the Bloom filter of a column chunk, its header included,
+// from the chunk's pages, which it closes, and the number of its values.
+func makeBloomFilter(pages parquet.Pages, values int64) (filter []byte, err error) {
 	size := parquet.SplitBlockFilter(bloomBits).Size(max(1, values))
 	bits := make([]byte, size)
 	blocks := bloom.MakeSplitBlockFilter(bits)
-	pages := chunk.Pages()
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.ReadPage()

@@ -106,6 +106,13 @@ func TestBloomColumnMustFit(t *testing.T) {
 	}
 }
 
+func TestBloomColumnIsForParquet(t *testing.T) {
+	_, _, err := copyBytes(bloomInput(t), Parquet, 3000, masks["all"], CopyOptions{BloomColumn: "id", Format: OutJSONL})
+	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "Bloom") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestMetadataServesReaders has DuckDB and pyarrow use the statistics, page
 // indexes and Bloom filters of copies.
 func TestMetadataServesReaders(t *testing.T) {

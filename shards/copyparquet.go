@@ -84,7 +84,7 @@ func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowD
 			if !c.score {
 				scores = nil
 			}
-			return splice.splice(ctx, g, c.group, scores)
+			return splice.splice(ctx, g, scores, c.pages)
 		}
 		c.next = replay(keep, scores)
 	}
@@ -253,14 +253,20 @@ func prefetch(obj Object, group *format.RowGroup) {
 	ahead.Prefetch(ranges)
 }
 
+// pages opens a column, once its page headers are sound.
+func (c *groupCopy) pages(column int) (parquet.Pages, error) {
+	meta := &c.meta.Columns[column].MetaData
+	if err := checkPageHeaders(c.obj, meta); err != nil {
+		return nil, err
+	}
+	return pagesOf(c.obj, c.group.ColumnChunks()[column], meta)
+}
+
 // open starts to read every column, once its page headers are sound.
 func (c *groupCopy) open() error {
 	prefetch(c.obj, c.meta)
-	for i, chunk := range c.group.ColumnChunks() {
-		if err := checkPageHeaders(c.obj, &c.meta.Columns[i].MetaData); err != nil {
-			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
-		}
-		pages, err := pagesOf(c.obj, chunk, &c.meta.Columns[i].MetaData)
+	for i := range c.meta.Columns {
+		pages, err := c.pages(i)
 		if err != nil {
 			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
 		}

@@ -109,8 +109,8 @@ func (s *splicer) takes() bool {
 }
 
 // splice copies row group g, all of it. scores are those of its rows where the
-// output has a score column.
-func (s *splicer) splice(ctx context.Context, g int, group parquet.RowGroup, scores []float32) error {
+// output has a score column; pages opens a column of it to be decoded.
+func (s *splicer) splice(ctx context.Context, g int, scores []float32, pages func(column int) (parquet.Pages, error)) error {
 	if err := errors.Join(s.out.commit(), s.out.out.begin()); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (s *splicer) splice(ctx context.Context, g int, group parquet.RowGroup, sco
 	}
 	for i := range s.leaves {
 		err := guard(func() error {
-			return s.bloom(group.ColumnChunks()[i], i, &in.Columns[i].MetaData, &out.meta.Columns[i].MetaData)
+			return s.bloom(pages, i, &in.Columns[i].MetaData, &out.meta.Columns[i].MetaData)
 		})
 		if err != nil {
 			return fmt.Errorf("column %s: Bloom filter: %w", s.leaves[i].name(), err)
@@ -254,7 +254,7 @@ func (s *splicer) scores(scores []float32, out *outGroup) error {
 
 // bloom copies the Bloom filter of a chunk, if it has one, or makes the one
 // that was asked for.
-func (s *splicer) bloom(chunk parquet.ColumnChunk, column int, in, out *format.ColumnMetaData) error {
+func (s *splicer) bloom(pages func(column int) (parquet.Pages, error), column int, in, out *format.ColumnMetaData) error {
 	length, err := s.pieces.bloomFilter(in, s.dataTo)
 	if err != nil {
 		return err
@@ -265,7 +265,11 @@ func (s *splicer) bloom(chunk parquet.ColumnChunk, column int, in, out *format.C
 			return err
 		}
 	} else if s.leaves[column] == s.out.bloom {
-		filter, err := bloomFilter(chunk, in.NumValues)
+		values, err := pages(column)
+		if err != nil {
+			return err
+		}
+		filter, err := makeBloomFilter(values, in.NumValues)
 		if err != nil {
 			return err
 		}

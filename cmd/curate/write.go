@@ -16,6 +16,7 @@ import (
 type writeOptions struct {
 	Selection, Output string
 	ScoreColumn       string
+	BloomColumn       string
 	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
 	Tokens            tokenOptions // of sequences
 	Workers           int          // shards at a time; the bytes do not depend on it
@@ -64,6 +65,7 @@ func newWriteCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.Selection, "selection", "", "folder that 'curate select' wrote")
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the kept rows")
 	flags.StringVar(&opt.ScoreColumn, "score-column", "color_score", "name of the added float32 column")
+	flags.StringVar(&opt.BloomColumn, "bloom-column", "", "column of Parquet that gets Bloom filters, such as the id")
 	addFormatFlag(flags, &opt.Format)
 	addTokenFlags(flags, &opt.Tokens)
 	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
@@ -144,7 +146,7 @@ func writeShard(ctx context.Context, s *stage, in *stageInput, name string, sele
 		}
 		defer object.Close()
 		var others blame
-		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn, Format: shards.OutputFormat(opt.Format)})
+		counts, err := shards.CopyKept(ctx, shard, others.decisions(counted(shards.ReadSelection(ctx, object), task)), others.writer(out), shards.CopyOptions{ScoreColumn: opt.ScoreColumn, BloomColumn: opt.BloomColumn, Format: shards.OutputFormat(opt.Format)})
 		if err != nil {
 			return false, others.judge(fmt.Errorf("write kept rows of %s: %w", in.Shard, err))
 		}

@@ -52,9 +52,13 @@ func newWriteJob(ctx context.Context, a *app, selection *selection, opt writeOpt
 	if unit == string(scoring.Sequence) {
 		return newTokenJob(ctx, a, selection, opt)
 	}
+	options := map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}
+	if opt.BloomColumn != "" {
+		options["bloom_column"] = opt.BloomColumn
+	}
 	return &writeJob{
 		rows:    "rows",
-		options: formatOption(map[string]any{"selection": selection.manifest.Key, "score_column": opt.ScoreColumn}, opt.Format),
+		options: formatOption(options, opt.Format),
 		shard: func(ctx context.Context, s *stage, in *stageInput, name string, file shards.Unit, task *progress.Task) error {
 			return writeShard(ctx, s, in, name, selection, file, opt, task)
 		},
