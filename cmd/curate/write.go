@@ -110,13 +110,24 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
 	if opt.Shards > 0 {
-		if err := writeMerged(ctx, s, selection, opt, task); err != nil {
-			return stageResult{}, err
-		}
-		task.Done()
-		return s.finish(ctx)
+		err = writeMerged(ctx, s, selection, opt, task)
+	} else {
+		err = writeEach(ctx, s, selection, job, names, opt.Workers, task)
 	}
-	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
+	if err != nil {
+		return stageResult{}, err
+	}
+	task.Done()
+	result, err := s.finish(ctx)
+	if err != nil {
+		return stageResult{}, err
+	}
+	return result, s.warnOfOldFiles(ctx)
+}
+
+// writeEach writes an output for every input.
+func writeEach(ctx context.Context, s *stage, selection *selection, job *writeJob, names []string, workers int, task *progress.Task) error {
+	return s.eachInput(ctx, workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
 			return nil
@@ -124,11 +135,25 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
 		return s.shardFailed(ctx, in, err)
 	})
+}
+
+// warnOfOldFiles names the files that an earlier run with other inputs or
+// options left: who reads a data folder by a glob would read them too.
+func (s *stage) warnOfOldFiles(ctx context.Context) error {
+	found, err := takeInventory(ctx, s.store)
 	if err != nil {
-		return stageResult{}, err
+		return err
 	}
-	task.Done()
-	return s.finish(ctx)
+	var old []string
+	for _, l := range found.leftovers {
+		if l.Why == whyOther {
+			old = append(old, l.Name)
+		}
+	}
+	if len(old) > 0 {
+		s.app.log.Warn("files of an earlier run are in the folder too; a glob would read them, `curate gc --yes` removes them", "folder", s.folder, "files", someOf(old))
+	}
+	return nil
 }
 
 // writeShard copies the kept rows of one shard.

@@ -164,8 +164,11 @@ func TestWriteAnotherFormat(t *testing.T) {
 	input := tinyJSONL(t, dir)
 	handMadeSelection(t, filepath.Join(dir, "selection"), []string{input})
 	data := filepath.Join(dir, "data")
-	for _, format := range []string{"parquet", "arrows", "jsonl.gz"} {
-		mustCurate(t, "write", "--selection", filepath.Join(dir, "selection"), "--output", data, "--format", format, input)
+	for i, format := range []string{"parquet", "arrows", "jsonl.gz"} {
+		code, _, stderr := curate(t, "write", "--selection", filepath.Join(dir, "selection"), "--output", data, "--format", format, input)
+		if code != 0 || strings.Contains(stderr, "more.parquet") != (i > 0) {
+			t.Errorf("%s: exit %d, want a warning of more.parquet from the second on: %s", format, code, stderr)
+		}
 	}
 	if units := readManifest(t, data).Units; len(units) != 1 || units[0].File != "more.jsonl.gz" {
 		t.Errorf("units %+v, want more.jsonl.gz alone", units)
