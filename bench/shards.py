@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,15 +30,16 @@ TITLES = {
 }
 
 
-def measure(argv, cpus):
+def measure(argv, cpus, log):
     """runs a command; returns CPU seconds, wall seconds, peak MB and what it printed"""
     begin = time.monotonic()
-    child = subprocess.Popen(["taskset", "-c", ",".join(map(str, cpus)), *argv], stdout=subprocess.PIPE)
+    child = subprocess.Popen(["taskset", "-c", ",".join(map(str, cpus)), *argv], stdout=subprocess.PIPE, stderr=log)
     printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
-        sys.exit(f"{' '.join(map(str, argv))}: exit {child.returncode}")
+        log.seek(0)
+        sys.exit(f"{' '.join(map(str, argv))}: exit {child.returncode}\n{log.read().decode(errors='replace')}")
     return usage.ru_utime + usage.ru_stime, time.monotonic() - begin, usage.ru_maxrss * 1024 / 1e6, int(printed.split()[-1])
 
 
@@ -59,7 +61,8 @@ def run_job(job, threads, rounds, program, data):
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             target = out if job == "length" else out / "out.parquet"
-            cpu, wall, rss, n = measure(command(tool, job, threads, program, data, target), cpus)
+            with tempfile.TemporaryFile() as log:
+                cpu, wall, rss, n = measure(command(tool, job, threads, program, data, target), cpus, log)
             rows.add(n)
             figures[tool].append((cpu, wall, rss, sum(f.stat().st_size for f in out.rglob("*")) / 1e6))
             shutil.rmtree(out)

@@ -20,9 +20,9 @@ type CopyOptions struct {
 	// decision names (null where that is NaN). Empty means that none is added.
 	ScoreColumn string
 	// MaxRowGroupBytes is the size, uncompressed, at which a row group of the
-	// output ends. 0 means 96 MB: large enough that readers of one column make
+	// output ends. 0 means 64 MB: large enough that readers of one column make
 	// few requests, small enough that a compressed row group, which is held in
-	// memory until it is complete, stays near 40 MB. Record batches of Arrow end
+	// memory until it is complete, stays near 30 MB. Record batches of Arrow end
 	// at a quarter of it.
 	MaxRowGroupBytes int64
 	// SpliceBytes decides whether row groups of a Parquet file that are kept
