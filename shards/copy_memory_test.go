@@ -46,7 +46,7 @@ func oneRowGroup(t *testing.T, path string, size int64) int {
 }
 
 // TestCopyPeak: the peak memory of a copy is the same for a row group of 300 MB
-// as for one of 30 MB, filtered and spliced. CURATE_PEAK_MB sets another size.
+// as for one of 120 MB, filtered and spliced. CURATE_PEAK_MB sets another size.
 func TestCopyPeak(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("no /proc/self/status to read peaks from")
@@ -58,7 +58,7 @@ func TestCopyPeak(t *testing.T) {
 	dir := t.TempDir()
 	for _, mode := range []string{"filter", "splice"} {
 		var peaks []int64
-		for _, mb := range []int64{30, large} {
+		for _, mb := range []int64{120, large} {
 			path := filepath.Join(dir, fmt.Sprintf("%d.parquet", mb))
 			rows := oneRowGroup(t, path, mb<<20)
 			child := exec.Command(os.Args[0], "-test.run=^TestCopyPeakChild$", "-test.v")
@@ -75,9 +75,9 @@ func TestCopyPeak(t *testing.T) {
 			}
 			peaks = append(peaks, peak>>10)
 		}
-		t.Logf("%s: peak %d MB for a row group of 30 MB, %d MB for one of %d MB", mode, peaks[0], peaks[1], large)
+		t.Logf("%s: peak %d MB for a row group of 120 MB, %d MB for one of %d MB", mode, peaks[0], peaks[1], large)
 		if peaks[1] > peaks[0]+32 {
-			t.Errorf("%s: the peak grows with the row group: %d MB for 30 MB, %d MB for %d MB", mode, peaks[0], peaks[1], large)
+			t.Errorf("%s: the peak grows with the row group: %d MB for 120 MB, %d MB for %d MB", mode, peaks[0], peaks[1], large)
 		}
 	}
 }

@@ -17,7 +17,7 @@ const (
 	readBuffers = 4 << 20
 	// lookAhead is the most rows of a row group that is looked at as a whole,
 	// 5 bytes each: larger ones are not spliced.
-	lookAhead = 4 << 20
+	lookAhead = 1 << 20
 )
 
 // copyParquet copies the kept rows of a Parquet file. Every column is read and
