@@ -3,12 +3,10 @@ package shards
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +15,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // What a mutant of some kilobytes may take. A child that passes dataLimit or
@@ -51,125 +47,6 @@ type outcome struct {
 	Way    string
 	Result string
 	Note   string `json:",omitempty"`
-}
-
-// ways are the ways in which the drill reads a mutant. They return the rows
-// that came out.
-var ways = []struct {
-	name string
-	run  func(m *mutant, want int64) (int64, error)
-}{
-	{"describe", describeMutant},
-	{"read text", readMutant},
-	{"copy all", func(m *mutant, want int64) (int64, error) { return copyMutant(m, want, masks["all"]) }},
-	{"copy a third", func(m *mutant, want int64) (int64, error) { return copyMutant(m, want, masks["third"]) }},
-}
-
-// mutantStore is a Store of one mutant.
-type mutantStore struct {
-	Store
-	content []byte
-}
-
-func (s mutantStore) Open(context.Context, string) (Object, error) {
-	return bytesObject(s.content), nil
-}
-
-func openMutant(m *mutant) (*Shard, error) {
-	format, _, _ := formatOf(m.file)
-	return Open(context.Background(), Input{Store: mutantStore{content: m.bytes}, Path: m.file, Shard: "test", Size: int64(len(m.bytes)), Format: format})
-}
-
-// describeMutant lists the columns, and decodes every page of Parquet.
-func describeMutant(m *mutant, want int64) (int64, error) {
-	s, err := openMutant(m)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	s.Columns()
-	if strings.HasSuffix(m.file, ".parquet") {
-		return CheckRows(context.Background(), mutantStore{content: m.bytes}, m.file)
-	}
-	return want, nil // the others show their rows when they are read
-}
-
-func readMutant(m *mutant, _ int64) (int64, error) {
-	s, err := openMutant(m)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	rows := int64(0)
-	for b, err := range s.Batches(context.Background(), m.cols, 0, s.NumRowGroups()) {
-		if err != nil {
-			return rows, err
-		}
-		rows += int64(b.NumRows())
-		b.Release()
-	}
-	return rows, nil
-}
-
-// copyMutant copies rows and returns how many of the input the output accounts
-// for: all, if it holds exactly those that are kept.
-func copyMutant(m *mutant, want int64, keep func(int) bool) (int64, error) {
-	s, err := openMutant(m)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	var out bytes.Buffer
-	counts, err := CopyKept(context.Background(), s, decide(int(want), keep), &out, CopyOptions{ScoreColumn: "color_score"})
-	if err != nil {
-		return 0, err
-	}
-	kept := int64(0)
-	for row := range want {
-		if keep(int(row)) {
-			kept++
-		}
-	}
-	if counts.Kept != kept {
-		return counts.Kept - kept, nil
-	}
-	if kept > 0 {
-		rows, err := CheckRows(context.Background(), mutantStore{content: out.Bytes()}, "copy.parquet")
-		if err != nil || rows != kept {
-			return -1, nil // the copy itself is broken
-		}
-	}
-	return counts.RowsIn, nil
-}
-
-// rowsOfMutant is how many rows an accepted mutant must have: as many as the
-// whole file, or, where a line more or less is no contradiction, as many as
-// there are lines.
-func rowsOfMutant(m *mutant) int64 {
-	var r io.Reader
-	var err error
-	switch {
-	case strings.HasSuffix(m.file, ".gz"):
-		r, err = gzip.NewReader(bytes.NewReader(m.bytes))
-	case strings.HasSuffix(m.file, ".zst"):
-		r, err = zstd.NewReader(bytes.NewReader(m.bytes), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
-	default:
-		return m.rows
-	}
-	if err != nil {
-		return m.rows
-	}
-	text, err := io.ReadAll(io.LimitReader(r, 64<<20))
-	if err != nil {
-		return m.rows
-	}
-	rows := int64(0)
-	for line := range bytes.SplitSeq(text, []byte("\n")) {
-		if len(bytes.Trim(line, " \t\r")) > 0 {
-			rows++
-		}
-	}
-	return rows
 }
 
 // try reads a mutant in one way.
@@ -356,6 +233,9 @@ func TestMutantsPyarrow(t *testing.T) {
 	rows := map[string]int64{}
 	for i := range all {
 		m := &all[i]
+		if IsTar(m.file) {
+			continue // pyarrow reads none
+		}
 		rows[m.name()] = rowsOfMutant(m)
 		if err := os.WriteFile(filepath.Join(dir, m.name()), m.bytes, 0o600); err != nil {
 			t.Fatal(err)
@@ -373,7 +253,7 @@ func TestMutantsPyarrow(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Logf("pyarrow on the same files: %s", out)
-	if !strings.Contains(string(out), fmt.Sprintf("%d mutants", len(all))) {
-		t.Errorf("pyarrow did not see all %d mutants", len(all))
+	if !strings.Contains(string(out), fmt.Sprintf("%d mutants", len(rows))) {
+		t.Errorf("pyarrow did not see all %d mutants", len(rows))
 	}
 }

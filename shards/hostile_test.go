@@ -199,3 +199,36 @@ func TestOpenMissing(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+// upStore lists objects whose names lead upwards, as keys of a bucket may.
+type upStore struct {
+	memStore
+	names []string
+}
+
+func (s upStore) List(context.Context, string) ([]shards.ObjectInfo, error) {
+	var infos []shards.ObjectInfo
+	for _, name := range s.names {
+		infos = append(infos, shards.ObjectInfo{Name: name, Size: 1})
+	}
+	return infos, nil
+}
+
+// TestListedNamesStayInside: an object whose key has .. elements is refused,
+// however it is listed; its output would be outside the output folder.
+func TestListedNamesStayInside(t *testing.T) {
+	for _, name := range []string{"../x.parquet", "a/../../x.parquet", "/x.parquet", "a//x.parquet", "./x.parquet", "a/./x.parquet"} {
+		locate := func(_ context.Context, place string) (shards.Store, string, error) {
+			if strings.HasSuffix(place, ".parquet") && place != "s3://b/pool/**" {
+				return upStore{names: []string{name}}, name, nil
+			}
+			return upStore{names: []string{"good.parquet", name}}, "", nil
+		}
+		for _, arg := range []string{"s3://b/pool/", "s3://b/pool/x.parquet"} {
+			inputs, err := shards.ListInputs(context.Background(), locate, []string{arg})
+			if err == nil {
+				t.Errorf("%s with object %q: shards %v", arg, name, inputs)
+			}
+		}
+	}
+}

@@ -245,6 +245,9 @@ func listFolder(ctx context.Context, store Store, folder string) ([]Input, error
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", folder, storeFault(err))
 	}
+	if err := checkNames(folder, infos); err != nil {
+		return nil, err // names with .. begin with a dot as well, and would be passed over
+	}
 	infos = slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		_, _, known := formatOf(info.Name)
 		return !known || strings.HasSuffix(strings.ToLower(info.Name), ".json") ||
@@ -298,16 +301,26 @@ func literalPrefix(pattern string) string {
 	return pattern
 }
 
+// checkNames refuses objects whose names would lead out of an output folder.
+func checkNames(arg string, infos []ObjectInfo) error {
+	for _, info := range infos {
+		if !isName(info.Name) {
+			return fmt.Errorf("list %s: %q cannot be the name of a shard: it has empty, . or .. elements; rename the object", arg, info.Name)
+		}
+	}
+	return nil
+}
+
 // listMatched makes Inputs of the objects that an argument matched.
 func listMatched(store Store, base string, infos []ObjectInfo, arg string) ([]Input, error) {
 	if len(infos) == 0 {
 		return nil, fmt.Errorf("list %s: %w: nothing matched", arg, ErrNoInput)
 	}
+	if err := checkNames(arg, infos); err != nil {
+		return nil, err
+	}
 	inputs := make([]Input, len(infos))
 	for i, info := range infos {
-		if !isName(info.Name) {
-			return nil, fmt.Errorf("list %s: %q cannot be the name of a shard: it has empty, . or .. elements; rename the object", arg, info.Name)
-		}
 		format, _, known := formatOf(info.Name)
 		if !known {
 			return nil, fmt.Errorf("list %s: %s: unknown extension; known are .parquet, .jsonl (.gz, .zst), .arrow, .arrows, .ipc, .feather, .tar (.gz, .zst)", arg, info.Name)

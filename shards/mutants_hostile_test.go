@@ -49,6 +49,11 @@ var moreMutantSources = []mutantSource{
 	{"inputs/zstd-file.arrow", Columns{"text", "id", "domain"}, 40},
 	{"inputs/nested-stream.arrows", Columns{"meta.inner.text", "id", "meta.lang"}, 40},
 	{"types/all.arrow", Columns{"text", "", ""}, 50},
+	{"encodings/noise-v2-lz4.parquet", Columns{"v", "id", ""}, 200},
+	{"encodings/rle-v1-lz4.parquet", Columns{"id", "id", ""}, 200},
+	{"encodings/duckdb-v2-lz4_raw.parquet", Columns{"s_some", "id", ""}, 200},
+	{"tars/pax.tar.gz", Columns{"txt", "__key__", ""}, 23},
+	{"tars/gnu.tar", Columns{"txt", "__key__", ""}, 23},
 }
 
 // mutant is one damaged file.

@@ -1,6 +1,7 @@
 package shards
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 )
 
 // arrowJobs copies a file as Arrow in every way and lists the results for
@@ -168,3 +171,39 @@ func TestArrowInputsAsOutput(t *testing.T) {
 		t.Errorf("%d of %d inputs copied", copied, len(paths))
 	}
 }
+
+// TestParquetDictionariesInSteps converts a file that is small because its rows
+// share a few large values: no more than a table's worth is in memory at once.
+func TestParquetDictionariesInSteps(t *testing.T) {
+	type row struct {
+		V string `parquet:"v,dict"`
+	}
+	rows := make([]row, 600)
+	for i := range rows {
+		rows[i].V = strings.Repeat(string(rune('a'+i%3)), 500_000)
+	}
+	var file bytes.Buffer
+	if err := parquet.Write(&file, rows); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openBytes(file.Bytes(), Parquet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	widest := 0
+	w := writerFunc(func(b []byte) (int, error) {
+		widest = max(widest, len(b))
+		return len(b), nil
+	})
+	counts, err := CopyKept(t.Context(), s, decide(len(rows), masks["all"]), w, CopyOptions{Format: OutArrowStream})
+	if err != nil || counts.Kept != 600 {
+		t.Fatalf("%+v, %v", counts, err)
+	}
+	if widest > 3*tableBytes {
+		t.Errorf("a column of %d bytes in one batch, want about %d", widest, tableBytes)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

@@ -1,6 +1,7 @@
 package shards
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -14,13 +15,17 @@ import (
 // first batch that needs them in a stream, and once, at the end, in a file:
 // that is where all of their values are known.
 type ipcWriter struct {
-	w       io.Writer
+	w       *bufio.Writer
 	file    bool
 	begun   bool
 	offset  int64 // bytes written
 	batches []arrowBlock
 	dicts   []arrowBlock
 	codec   *bodyCodec
+}
+
+func newIPCWriter(w io.Writer, file bool) *ipcWriter {
+	return &ipcWriter{w: bufio.NewWriterSize(w, 256<<10), file: file}
 }
 
 // write writes one record batch, and what has to come before it.
@@ -78,12 +83,20 @@ func (w *ipcWriter) finish(t *outTable) error {
 			return err
 		}
 	}
-	if err := w.raw(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, arrowContinue), 0)); err != nil || !w.file {
+	if err := w.raw(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, arrowContinue), 0)); err != nil {
 		return err
 	}
-	footer := w.footer(t.schema.encode())
-	footer = binary.LittleEndian.AppendUint32(footer, uint32(len(footer)))
-	return w.raw(append(footer, arrowMagic...))
+	if w.file {
+		footer := w.footer(t.schema.encode())
+		footer = binary.LittleEndian.AppendUint32(footer, uint32(len(footer)))
+		if err := w.raw(footer, []byte(arrowMagic)); err != nil {
+			return err
+		}
+	}
+	if err := w.w.Flush(); err != nil {
+		return fmt.Errorf("write Arrow: %w", err)
+	}
+	return nil
 }
 
 func (w *ipcWriter) raw(parts ...[]byte) error {

@@ -70,6 +70,11 @@ func (f *arrowField) dropDicts() {
 	}
 }
 
+// firstStep is half the number of rows that are moved to a table first. The
+// footer tells the size of a row as it is stored; where a dictionary holds large
+// values, rows are as large as the first ones turn out to be.
+const firstStep = 32
+
 // groupRows moves the kept rows of one row group to a table, some at a time.
 type groupRows struct {
 	obj     Object
@@ -86,8 +91,10 @@ func (c *groupRows) run(ctx context.Context, rows *rowDecisions) error {
 	for i := range c.meta.Columns {
 		raw += max(0, c.meta.Columns[i].MetaData.TotalUncompressedSize)
 	}
-	step := max(1, min(tableRows, takeBytes/max(1, raw/max(1, c.meta.NumRows))))
+	stored, step := raw/max(1, c.meta.NumRows), int64(firstStep)
+	perRow := stored
 	for left := c.meta.NumRows; left > 0; {
+		step = max(1, min(2*step, tableRows, takeBytes/max(1, perRow)))
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -104,6 +111,7 @@ func (c *groupRows) run(ctx context.Context, rows *rowDecisions) error {
 		if err := guard(func() error { return c.move(keep, scores) }); err != nil {
 			return err
 		}
+		perRow = max(stored, c.out.table.grown/int64(len(scores)))
 	}
 	if len(c.columns) > 0 && len(c.skipped) == 0 {
 		return guard(c.checkEnd)

@@ -28,6 +28,8 @@ type outTable struct {
 	score   bool         // the last column holds scores
 	dicts   *dictSet
 	rows    int
+	bytes   int64   // of the rows
+	grown   int64   // by how many the last rows made them more
 	kept    []int64 // their numbers in the input, for errors
 	limit   int64
 	sink    tableSink
@@ -59,7 +61,7 @@ func newOutTable(schema arrowSchema, format OutputFormat, target copyTarget) (*o
 	if format.lines() {
 		t.sink, err = newRowLines(t, &lineWriter{w: target.w, format: format})
 	} else {
-		t.sink = &ipcWriter{w: target.w, file: format == OutArrowFile}
+		t.sink = newIPCWriter(target.w, format == OutArrowFile)
 	}
 	return t, err
 }
@@ -168,7 +170,9 @@ func (t *outTable) endRows(n int, scores []float32) error {
 			return fmt.Errorf("column %s: %w: %d values for %d rows", c.field.name, ErrCorrupt, c.n, t.rows)
 		}
 	}
-	if t.rows >= tableRows || t.size() >= t.limit {
+	size := t.size()
+	t.grown, t.bytes = size-t.bytes, size
+	if t.rows >= tableRows || size >= t.limit {
 		return t.flush()
 	}
 	return nil
@@ -195,7 +199,7 @@ func (t *outTable) flush() error {
 	for _, d := range t.dicts.all {
 		d.relieve()
 	}
-	t.rows, t.kept = 0, t.kept[:0]
+	t.rows, t.bytes, t.kept = 0, 0, t.kept[:0]
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 )
@@ -59,6 +60,15 @@ type span struct {
 	err    error // final
 	used   int64 // Ranged.clock at the last read, 0 for never
 	users  int   // readers that copy from it
+}
+
+// staleness orders spans by how soon they may be dropped: those used longest
+// ago first, then those that nobody has used yet, the last of the object first.
+func (s *span) staleness() int64 {
+	if s.used > 0 {
+		return math.MaxInt64 - s.used
+	}
+	return math.MinInt64 + s.offset
 }
 
 func (s *span) end() int64 { return s.offset + int64(len(s.data)) }
@@ -210,7 +220,7 @@ func (r *Ranged) room(n int64, waiting bool) bool {
 			if s.used > 0 {
 				used += int64(len(s.data))
 			}
-			if s.done && s.users == 0 && (waiting || s.used > 0) && (oldest == nil || s.used < oldest.used) {
+			if s.done && s.users == 0 && (waiting || s.used > 0) && (oldest == nil || s.staleness() > oldest.staleness()) {
 				oldest = s
 			}
 		}

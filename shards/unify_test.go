@@ -345,3 +345,41 @@ func TestAssignKept(t *testing.T) {
 		}
 	}
 }
+
+// FuzzUnify merges a Parquet file with a good one: an error, or rows as many as
+// both have.
+func FuzzUnify(f *testing.F) {
+	for _, name := range []string{"a.parquet", "b.parquet", "h.parquet", "bad-struct-1.parquet"} {
+		f.Add(readTestFile(f, filepath.Join("testdata/unify", name)))
+	}
+	good := readTestFile(f, "testdata/unify/f.parquet")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		first, err := openBytes(good, Parquet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := openBytes(b, Parquet)
+		if err != nil || second.NumRows() > 1000 {
+			return
+		}
+		first.in.Shard, second.in.Shard = "first", "second"
+		u, err := UnifySchemas(t.Context(), each(first, second))
+		if err != nil {
+			return
+		}
+		var parts []CopyPart
+		rows := int64(0)
+		for _, s := range []*Shard{first, second} {
+			n := s.NumRows()
+			rows += n
+			parts = append(parts, CopyPart{Shard: s, Decisions: decideFor(s.in.Shard, int(n), masks["all"]), To: n, Last: true})
+		}
+		var out bytes.Buffer
+		if _, err := u.Copy(t.Context(), each(parts...), &out, CopyOptions{}); err != nil {
+			return
+		}
+		if merged, err := openBytes(out.Bytes(), Parquet); err != nil || merged.NumRows() != rows {
+			t.Fatalf("the merged file: %v", err)
+		}
+	})
+}

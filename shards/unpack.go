@@ -89,7 +89,8 @@ func unpackColumns(obj Object, meta *format.FileMetaData) (*unpackedObject, erro
 //     decodes wider ones than 32 bits as something else.
 func mustUnpack(file *format.FileMetaData, column int, leaf *leafColumn) bool {
 	groups, suspect := file.RowGroups, repackOf(leaf)
-	if suspect == format.DeltaBinaryPacked && slices.ContainsFunc(narrowDeltas, func(w string) bool { return strings.HasPrefix(file.CreatedBy, w) }) {
+	if suspect == format.DeltaBinaryPacked && slices.ContainsFunc(narrowDeltas, func(w string) bool { return strings.HasPrefix(file.CreatedBy, w) }) ||
+		suspect == format.RLE && strings.HasPrefix(file.CreatedBy, "curate version") { // our tables, whose footers do not say that booleans are plain
 		suspect = format.Plain
 	}
 	for g := range groups {

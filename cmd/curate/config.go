@@ -63,6 +63,7 @@ type selectConfig struct {
 
 type writeConfig struct {
 	ScoreColumn   string `yaml:"score_column"`   // of rows
+	Shards        int    `yaml:"shards"`         // files of rows; 0: one for each input
 	Format        string `yaml:"format"`         // of rows: parquet, jsonl, jsonl.zst, jsonl.gz, arrow, arrows or same; of sequences: npy or ds
 	TokenBytes    int    `yaml:"token_bytes"`    // of sequences: 2 or 4; 0: 2 where all ids fit
 	TokenizerName string `yaml:"tokenizer_name"` // of sequences: in .ds.metadata
@@ -217,6 +218,8 @@ func (c config) validate() error {
 	}
 	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
 		fault("write.format: %w", err)
+	} else if err := checkMerged(c.Score.Unit, writeOptions{Format: c.Write.Format, Shards: c.Write.Shards}); err != nil {
+		fault("write.shards: %w", err)
 	}
 	return errors.Join(faults...)
 }

@@ -103,7 +103,11 @@ func collectStage(ctx context.Context, store shards.Folder, folder string, remov
 	if err != nil {
 		return report, err
 	}
-	report = gcReport{Folder: folder, Leftovers: append(append([]leftover{}, found.leftovers...), found.halfDone...)}
+	halfDone, err := listHalfDone(held, store)
+	if err != nil {
+		return report, err
+	}
+	report = gcReport{Folder: folder, Leftovers: append(append([]leftover{}, found.leftovers...), halfDone...)}
 	if found.manifest != nil {
 		report.Stage = found.manifest.Stage
 	}

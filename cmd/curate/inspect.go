@@ -52,12 +52,9 @@ func newInspectCommand(a *app) *cobra.Command {
 
 // inspect looks at one argument: an output folder, a model folder or shards.
 func inspect(ctx context.Context, a *app, arg string) ([]any, error) {
-	if folder, err := a.stores.isFolder(ctx, arg); err != nil || !folder {
-		return inspectShards(ctx, a, arg)
-	}
-	store, err := a.stores.Folder(ctx, arg)
-	if err != nil {
-		return nil, err
+	store, name, err := a.stores.Locate(ctx, arg)
+	if err != nil || name != "" {
+		return inspectShards(ctx, a, arg) // which says what is wrong
 	}
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	switch {

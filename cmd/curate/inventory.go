@@ -34,7 +34,6 @@ type inventory struct {
 	manifest  *shards.Manifest // nil: unfinished
 	leftovers []leftover       // the stage's own, and named by nothing; sorted by name
 	unknown   []shards.ObjectInfo
-	halfDone  []leftover // temporary files and uploads that crashed runs left
 }
 
 // leftover is one object that gc may remove.
@@ -98,8 +97,7 @@ func takeInventory(ctx context.Context, store shards.Store) (*inventory, error) 
 			found.leftovers = append(found.leftovers, leftover{info.Name, info.Size, why})
 		}
 	}
-	found.halfDone, err = listHalfDone(ctx, store)
-	return found, err
+	return found, nil
 }
 
 // withoutOthers leaves out the sub-folders with a manifest, records or training
@@ -272,7 +270,8 @@ func (s *sorter) recognise(name string) (bool, error) {
 	return false, nil
 }
 
-// listHalfDone lists what Sweep would remove.
+// listHalfDone lists the temporary files and uploads that crashed runs left,
+// which Sweep removes, and those of a run that is at work.
 func listHalfDone(ctx context.Context, store shards.Store) ([]leftover, error) {
 	var found []leftover
 	switch store := store.(type) {

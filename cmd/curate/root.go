@@ -36,13 +36,15 @@ every document with a small prior and a small conditional language model, keeps 
 CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged.`
 
 const environmentHelp = `
-Places are local paths and s3://bucket/key URIs, for inputs, models and output alike.
+Places are local paths and s3://bucket/key URIs, for inputs, models and output alike; inputs may
+also be hf://datasets/ORG/NAME/... on the Hugging Face Hub.
 
 Environment:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, roles: credentials, never flags
   AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_CA_BUNDLE   where the store is
   CURATE_S3_PATH_STYLE, CURATE_S3_CHECKSUMS, CURATE_S3_REQUESTER_PAYS, CURATE_S3_SSE, CURATE_S3_SSE_KMS_KEY_ID
   CURATE_CACHE       copies of remote models, training for remote output; default: curate in the user's cache folder
+  HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE  the hub
   CURATE_PLUGIN_DIR  folder of the XLA plugins
   NO_COLOR           no colours`
 

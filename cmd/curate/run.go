@@ -90,7 +90,7 @@ func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error)
 			return nil, err
 		}
 	}
-	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil {
+	if _, err := outputNames(r.inputs, r.config.Write.Format); err != nil && r.config.Write.Shards == 0 {
 		return nil, err
 	}
 	return r, nil
@@ -221,7 +221,7 @@ func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err er
 func (r *pipelineRun) runWrite(ctx context.Context) (result stageResult, err error) {
 	r.kept, err = runWrite(ctx, r.app, r.inputs, writeOptions{
 		Selection: r.folder("selection"), Output: r.folder("data"), ScoreColumn: r.config.Write.ScoreColumn, Workers: r.config.Write.Workers,
-		Format: r.config.Write.Format, Tokens: r.config.tokenOptions(r.prior),
+		Format: r.config.Write.Format, Shards: r.config.Write.Shards, Tokens: r.config.tokenOptions(r.prior),
 	})
 	return r.kept, err
 }

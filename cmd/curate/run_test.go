@@ -51,6 +51,10 @@ func TestRunFromTextToParquet(t *testing.T) {
 	if kept := readManifest(t, filepath.Join(output, "data")).Counts.Kept; kept != 16 {
 		t.Errorf("kept %d rows of 33 by 0.5, want 16", kept)
 	}
+	mustCurate(t, "run", config, "--set", "select.keep_fraction=0.5", "--set", "write.format=jsonl.zst")
+	if units := readManifest(t, filepath.Join(output, "data")).Units; len(units) != 2 || units[0].File != "heldout.jsonl.zst" {
+		t.Errorf("as jsonl.zst: units %+v", units)
+	}
 }
 
 func readManifest(t *testing.T, folder string) *shards.Manifest {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -133,12 +134,20 @@ func (p *s3Places) close() {
 // no right, no answer, too busy. Another object would fare no better.
 func storeFailed(err error) bool {
 	var failed *s3.Error
-	if !errors.As(err, &failed) {
-		return false
+	var answered interface{ HTTPStatus() int } // by the hub
+	var unanswered net.Error
+	status := 0
+	switch {
+	case errors.As(err, &failed):
+		status = failed.Status
+	case errors.As(err, &answered):
+		status = answered.HTTPStatus()
+	default:
+		return errors.As(err, &unanswered)
 	}
-	switch failed.Status {
+	switch status {
 	case http.StatusNotFound, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
-		return failed.Code == "NoSuchBucket"
+		return failed != nil && failed.Code == "NoSuchBucket"
 	}
 	return true
 }

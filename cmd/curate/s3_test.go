@@ -355,6 +355,7 @@ func TestStoreFaultsAreNotTheShards(t *testing.T) {
 		{[]string{"inspect", "s3:///key"}, "bucket"},
 		{[]string{"verify", "s3://bucket/../other"}, ".."},
 		{[]string{"gc", "file://out"}, "file:///"},
+		{[]string{"verify", "hf://datasets/org/name"}, "only be read"},
 	} {
 		if code, _, stderr := curate(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("curate %v: exit %d, want %d with %q: %s", c.args, code, exitUsage, c.want, stderr)

@@ -144,6 +144,19 @@ func TestWriteSurvivesBomb(t *testing.T) {
 	}
 }
 
+// TestSandboxRefusesSharedFiles: rows of several shards in one file are not
+// copied by one child.
+func TestSandboxRefusesSharedFiles(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the sandbox needs Linux")
+	}
+	pool := newWrittenPool(t, 2000)
+	code, _, stderr := curate(t, "write", "--selection", pool.selection, "--output", filepath.Join(t.TempDir(), "data"), "--sandbox", "--shards", "2", pool.folder)
+	if code != exitUsage || !strings.Contains(stderr, "--shards does not go with --sandbox") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
 // TestSandboxChildIsConfined: the child has no environment, no new privileges,
 // and opens no file.
 func TestSandboxChildIsConfined(t *testing.T) {

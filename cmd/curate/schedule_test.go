@@ -219,7 +219,9 @@ func TestUnitFiles(t *testing.T) {
 // the next finds a new shard, the last has nothing to do.
 func TestSchedules(t *testing.T) {
 	b := newCorpusBucket(t)
-	mustCurate(t, "run", b.config, "--quiet") // the models
+	if stdout, stderr := mustCurate(t, "run", b.config, "--quiet"); stdout+stderr != "" { // the models
+		t.Errorf("--quiet prints %s%s", stdout, stderr)
+	}
 	etc, bin := t.TempDir(), t.TempDir()
 	program, err := filepath.Abs(os.Args[0])
 	if err != nil {

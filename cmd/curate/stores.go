@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/hub"
 	"github.com/curate-data/curate/shards/local"
 )
 
@@ -20,15 +22,45 @@ import (
 type stores struct {
 	remote map[string]remoteStore // by scheme
 	s3     *s3Places
+	hub    *hubPlaces
 }
 
 func newStores() *stores {
-	s := &s3Places{}
-	return &stores{remote: map[string]remoteStore{"s3": {s.locate, s.folder}}, s3: s}
+	s, h := &s3Places{}, &hubPlaces{}
+	return &stores{remote: map[string]remoteStore{"s3": {s.locate, s.folder}, "hf": {locate: h.locate}}, s3: s, hub: h}
 }
 
 // close ends connections.
-func (s *stores) close() { s.s3.close() }
+func (s *stores) close() {
+	s.s3.close()
+	s.hub.close()
+}
+
+// hubPlaces opens datasets of the Hugging Face Hub, which can only be read. The
+// client is made for the first of them.
+type hubPlaces struct {
+	mu     sync.Mutex
+	client *hub.Client
+}
+
+func (h *hubPlaces) locate(ctx context.Context, uri string) (shards.Store, string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.client == nil {
+		client, err := hub.New(hub.OptionsFromEnv())
+		if err != nil {
+			return nil, "", usageError{err}
+		}
+		h.client = client
+	}
+	return h.client.Locate(ctx, uri)
+}
+
+func (h *hubPlaces) close() {
+	if h != nil && h.client != nil {
+		h.client.Close()
+	}
+}
 
 // remoteStore is how places of one scheme are opened.
 type remoteStore struct {
@@ -70,7 +102,7 @@ func (s *stores) Folder(ctx context.Context, place string) (shards.Folder, error
 		return nil, err
 	}
 	if remote.folder == nil {
-		return nil, usagef("open folder %s: this kind of place can only be read", place)
+		return nil, usagef("open folder %s: a %s:// place can only be read", place, place[:strings.Index(place, "://")])
 	}
 	return remote.folder(ctx, place)
 }
@@ -85,16 +117,10 @@ func (s *stores) scheme(place string) (remoteStore, error) {
 	}
 	remote, ok := s.remote[scheme]
 	if !ok {
-		known := append([]string{"file"}, slices.Sorted(maps.Keys(s.remote))...)
-		return remoteStore{}, usagef("%s: %s:// is not supported; places are local paths and %s:// URIs", place, scheme, strings.Join(known, "://, "))
+		known := slices.Sorted(maps.Keys(s.remote))
+		return remoteStore{}, usagef("%s: %s:// is not supported; places are local paths and URIs of file, %s", place, scheme, strings.Join(known, ", "))
 	}
 	return remote, nil
-}
-
-// isFolder reports whether a place is a folder that exists.
-func (s *stores) isFolder(ctx context.Context, place string) (bool, error) {
-	_, name, err := s.Locate(ctx, place)
-	return err == nil && name == "", err
 }
 
 // joinPlace returns the place of a name below a folder. The folder of a URI is

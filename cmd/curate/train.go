@@ -255,7 +255,7 @@ func (s *stage) finishModel(ctx context.Context, work *workFolder) (stageResult,
 	}
 	result, err := s.finish(ctx)
 	if err == nil && work.remote {
-		work.keep(s.units)
+		work.keep(ctx, s.units)
 	}
 	return result, err
 }
@@ -286,7 +286,7 @@ func openWorkFolder(ctx context.Context, output string) (*workFolder, error) {
 
 // keep moves the finished model to where fetchModel looks for it; failing that
 // it will be fetched.
-func (w *workFolder) keep(units []shards.Unit) {
+func (w *workFolder) keep(ctx context.Context, units []shards.Unit) {
 	contents := map[string]copiedFile{}
 	for _, unit := range units {
 		contents[unit.File] = copiedFile{unit.Size, unit.SHA256}
@@ -296,7 +296,7 @@ func (w *workFolder) keep(units []shards.Unit) {
 		return file.Size, file.SHA256, ok
 	})
 	folder, err := cacheFolder("models", key)
-	if err != nil || os.MkdirAll(filepath.Dir(folder), 0o755) != nil || publishCopy(w.store.Root, folder, contents) != nil {
+	if err != nil || os.MkdirAll(filepath.Dir(folder), 0o755) != nil || publishCopy(ctx, w.store.Root, folder, contents) != nil {
 		os.RemoveAll(w.store.Root)
 	}
 }

@@ -135,8 +135,14 @@ func unnamedNotes(ctx context.Context, store shards.Store) ([]string, error) {
 	if len(left) > 0 {
 		notes = append(notes, "left over, see `curate gc`: "+someOf(left))
 	}
-	if len(found.halfDone) > 0 {
-		notes = append(notes, fmt.Sprintf("%d objects half-written, by a crashed run or one that is at work", len(found.halfDone)))
+	halfDone, err := listHalfDone(ctx, store)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil: // who verifies need not have the right
+		notes = append(notes, fmt.Sprintf("what is half-written cannot be listed: %v", err))
+	case len(halfDone) > 0:
+		notes = append(notes, fmt.Sprintf("%d objects half-written, by a crashed run or one that is at work", len(halfDone)))
 	}
 	if len(unknown) > 0 {
 		notes = append(notes, "not in the manifest and not made by curate: "+someOf(unknown))

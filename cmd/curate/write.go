@@ -20,6 +20,7 @@ type writeOptions struct {
 	Format            string       // of rows: a shards.OutputFormat; of sequences: npy or ds; empty: parquet, npy
 	Tokens            tokenOptions // of sequences
 	Workers           int          // shards at a time; the bytes do not depend on it
+	Shards            int          // files of the output; 0: one for each input
 }
 
 const writeHelp = `Read the inputs again and write the rows that the selection keeps: every column, nested type
@@ -40,10 +41,14 @@ func newWriteCommand(a *app) *cobra.Command {
 		Example: `  curate write --selection out/selection --output out/data 'pool/**/*.parquet'
   curate write --selection s3://b/selection --output s3://b/data --workers 4 s3://b/pool/
   curate write --selection out/selection --output out/data --no-score-column pool/
+  curate write --selection out/selection --output out/data --shards 64 pool/
   curate write --selection out/selection --output out/data --format jsonl.zst pool/
   curate write --selection out/selection --output out/tokens --format ds --prior out/prior pool/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--selection": opt.Selection, "--output": opt.Output}); err != nil {
+				return err
+			}
+			if err := checkFormatName(opt.Format); err != nil {
 				return err
 			}
 			if noScore {
@@ -64,6 +69,7 @@ func newWriteCommand(a *app) *cobra.Command {
 	addFormatFlag(flags, &opt.Format)
 	addTokenFlags(flags, &opt.Tokens)
 	flags.IntVar(&opt.Workers, "workers", 1, "shards written at a time; each takes memory for a row group")
+	flags.IntVar(&opt.Shards, "shards", 0, "write this many files of as many rows each, shard-00000-of-N.parquet; 0 means one for each input")
 	flags.BoolVar(&noScore, "no-score-column", false, "add no column")
 	return cmd
 }
@@ -78,8 +84,14 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
+	if opt.Shards > 0 && a.sandboxed.on {
+		return stageResult{}, usagef("--shards does not go with --sandbox: rows of several shards share a file there; write one output per input, and merge those")
+	}
+	if err := checkMerged(optionOf(selection.manifest, "unit"), opt); err != nil {
+		return stageResult{}, err
+	}
 	names, err := outputNames(inputs, opt.Format)
-	if err != nil {
+	if err != nil && opt.Shards == 0 {
 		return stageResult{}, err
 	}
 	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
@@ -91,13 +103,31 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	s.models, s.tokenizer = selection.manifest.Models, selection.manifest.Tokenizer
-	s.options = job.options
+	s.options = mergedOptions(job.options, opt)
 	if result, done, err := s.done(ctx, selection.manifest.Backend); done || err != nil {
 		return result, err
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
-	err = s.eachInput(ctx, opt.Workers, func(ctx context.Context, i int) error {
+	if opt.Shards > 0 {
+		err = writeMerged(ctx, s, selection, opt, task)
+	} else {
+		err = writeEach(ctx, s, selection, job, names, opt.Workers, task)
+	}
+	if err != nil {
+		return stageResult{}, err
+	}
+	task.Done()
+	result, err := s.finish(ctx)
+	if err != nil {
+		return stageResult{}, err
+	}
+	return result, s.warnOfOldFiles(ctx)
+}
+
+// writeEach writes an output for every input.
+func writeEach(ctx context.Context, s *stage, selection *selection, job *writeJob, names []string, workers int, task *progress.Task) error {
+	return s.eachInput(ctx, workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
 			return nil
@@ -105,11 +135,25 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
 		return s.shardFailed(ctx, in, err)
 	})
+}
+
+// warnOfOldFiles names the files that an earlier run with other inputs or
+// options left: who reads a data folder by a glob would read them too.
+func (s *stage) warnOfOldFiles(ctx context.Context) error {
+	found, err := takeInventory(ctx, s.store)
 	if err != nil {
-		return stageResult{}, err
+		return err
 	}
-	task.Done()
-	return s.finish(ctx)
+	var old []string
+	for _, l := range found.leftovers {
+		if l.Why == whyOther {
+			old = append(old, l.Name)
+		}
+	}
+	if len(old) > 0 {
+		s.app.log.Warn("files of an earlier run are in the folder too; a glob would read them, `curate gc --yes` removes them", "folder", s.folder, "files", someOf(old))
+	}
+	return nil
 }
 
 // writeShard copies the kept rows of one shard.

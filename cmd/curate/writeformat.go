@@ -13,6 +13,18 @@ func addFormatFlag(flags *pflag.FlagSet, format *string) {
 	flags.StringVar(format, "format", "", formatHelp)
 }
 
+// checkFormatName is a usage error unless format is one of rows or of sequences.
+// Which of them the selection can have is seen when it is opened.
+func checkFormatName(format string) error {
+	if isTokenFormat(format) {
+		return nil
+	}
+	if err := shards.OutputFormat(format).Validate(); err != nil {
+		return usagef("--format: %w; of sequences, npy or ds", err)
+	}
+	return nil
+}
+
 // formatOption records the format among the options that decide a stage's
 // bytes. Parquet goes without saying, so that older output stays valid.
 func formatOption(options map[string]any, format string) map[string]any {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,12 +157,40 @@ func TestWriteFormatRows(t *testing.T) {
 	}
 }
 
+// TestWriteAnotherFormat writes the same selection to the same folder in two
+// formats: the files of the first are left over, and gc removes them.
+func TestWriteAnotherFormat(t *testing.T) {
+	dir := t.TempDir()
+	input := tinyJSONL(t, dir)
+	handMadeSelection(t, filepath.Join(dir, "selection"), []string{input})
+	data := filepath.Join(dir, "data")
+	for i, format := range []string{"parquet", "arrows", "jsonl.gz"} {
+		code, _, stderr := curate(t, "write", "--selection", filepath.Join(dir, "selection"), "--output", data, "--format", format, input)
+		if code != 0 || strings.Contains(stderr, "more.parquet") != (i > 0) {
+			t.Errorf("%s: exit %d, want a warning of more.parquet from the second on: %s", format, code, stderr)
+		}
+	}
+	if units := readManifest(t, data).Units; len(units) != 1 || units[0].File != "more.jsonl.gz" {
+		t.Errorf("units %+v, want more.jsonl.gz alone", units)
+	}
+	mustCurate(t, "gc", data, "--yes")
+	var left []string
+	for name := range treeDigests(t, data) {
+		left = append(left, name)
+	}
+	slices.Sort(left)
+	if want := []string{"_manifest.json", "_units/more.jsonl.gz.json", "more.jsonl.gz"}; !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
+	}
+	mustCurate(t, "verify", data)
+}
+
 func TestWriteFormatRefused(t *testing.T) {
 	if code, _, stderr := curate(t, "write", "--selection", "s", "--output", "o", "--format", "csv", "x.parquet"); code != 2 || !strings.Contains(stderr, "jsonl.zst") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 	config, _ := tinyConfig(t, "write: {format: csv}")
-	if code, _, stderr := curate(t, "run", config); code != 2 || !strings.Contains(stderr, "write: output format") {
+	if code, _, stderr := curate(t, "run", config); code != 2 || !strings.Contains(stderr, "write.format: output format") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

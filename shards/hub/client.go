@@ -111,6 +111,9 @@ func (e *statusError) Error() string {
 	return text
 }
 
+// HTTPStatus is the status of the answer.
+func (e *statusError) HTTPStatus() int { return e.status }
+
 // Unwrap says that what is missing does not exist. (A dataset or revision that
 // is missing is a mistake in the URI, not a missing object.)
 func (e *statusError) Unwrap() error {

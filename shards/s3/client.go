@@ -190,11 +190,21 @@ func loadConfig(ctx context.Context, opt Options) (aws.Config, error) {
 			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) {
 				o.MaxAttempts = attempts
 				o.RateLimiter = ratelimit.None
+				o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unlessUnsigned)}, o.Retryables...)
 			})
 		})
 	}
 	cfg.RetryMaxAttempts = 0 // is in the Retryer
 	return cfg, nil
+}
+
+// unlessUnsigned keeps requests from being repeated for want of keys: who
+// gives them has been asked several times already.
+func unlessUnsigned(err error) aws.Ternary {
+	if isCredentials(err) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }
 
 // onlySameMethod follows redirects that keep the request as it is, as the SDK's
@@ -208,6 +218,14 @@ func onlySameMethod(r *http.Request, via []*http.Request) error {
 		return nil
 	}
 	return http.ErrUseLastResponse
+}
+
+// sealed returns the encryption that is asked for on writes, and its key or nil.
+func (c *Client) sealed() (types.ServerSideEncryption, *string) {
+	if c.opt.SSEKMSKeyID == "" {
+		return types.ServerSideEncryption(c.opt.SSE), nil
+	}
+	return types.ServerSideEncryption(c.opt.SSE), &c.opt.SSEKMSKeyID
 }
 
 // Close ends connections that wait for requests.

@@ -107,6 +107,9 @@ func (c *Client) unanswered(err error) (message, hint string) {
 	var unsigned *aws.MissingRegionError
 	var byURL *url.Error
 	switch {
+	case isCredentials(err): // before the others: the chain asks hosts too
+		return "no credentials found",
+			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run with a role"
 	case errors.As(err, &dns):
 		return "could not find host " + dns.Name, "check the endpoint and the bucket's name; " + c.where()
 	case errors.As(err, &dial):
@@ -115,9 +118,6 @@ func (c *Client) unanswered(err error) (message, hint string) {
 		return "no region", "set AWS_REGION"
 	case errors.As(err, &byURL):
 		return "no answer from endpoint " + c.endpoint + ": " + byURL.Err.Error(), ""
-	case isCredentials(err):
-		return "no credentials found",
-			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run with a role"
 	}
 	return "request failed: " + plainCause(err), ""
 }

@@ -186,10 +186,12 @@ func (l *lock) write(ctx context.Context, noneMatch, match *string) error {
 		return err
 	}
 	key := s.lockKey()
-	out, err := s.client.api.PutObject(ctx, &s3.PutObjectInput{
+	in := &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(append(b, '\n')), ContentType: aws.String("application/json"),
 		IfNoneMatch: noneMatch, IfMatch: match,
-	})
+	}
+	in.ServerSideEncryption, in.SSEKMSKeyId = s.client.sealed()
+	out, err := s.client.api.PutObject(ctx, in)
 	if err != nil {
 		return s.client.wrap(ctx, "write lock", s.bucket, key, err)
 	}

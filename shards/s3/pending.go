@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/curate-data/curate/shards"
 )
@@ -149,11 +148,8 @@ func (p *pending) put(ctx context.Context) error {
 		in := &s3.PutObjectInput{
 			Bucket: &p.store.bucket, Key: &p.key, Body: bytes.NewReader(p.buffer), ContentLength: aws.Int64(int64(len(p.buffer))),
 			ContentType: aws.String(contentType(p.key)), Metadata: map[string]string{tokenKey: p.token},
-			ServerSideEncryption: types.ServerSideEncryption(c.opt.SSE),
 		}
-		if c.opt.SSEKMSKeyID != "" {
-			in.SSEKMSKeyId = &c.opt.SSEKMSKeyID
-		}
+		in.ServerSideEncryption, in.SSEKMSKeyId = c.sealed()
 		if conditional {
 			in.IfNoneMatch = aws.String("*")
 		}

@@ -57,11 +57,8 @@ type upload struct {
 func (c *Client) begin(ctx context.Context, bucket, key, token string) (*upload, error) {
 	in := &s3.CreateMultipartUploadInput{
 		Bucket: &bucket, Key: &key, ContentType: aws.String(contentType(key)), Metadata: map[string]string{tokenKey: token},
-		ServerSideEncryption: types.ServerSideEncryption(c.opt.SSE),
 	}
-	if c.opt.SSEKMSKeyID != "" {
-		in.SSEKMSKeyId = &c.opt.SSEKMSKeyID
-	}
+	in.ServerSideEncryption, in.SSEKMSKeyId = c.sealed()
 	if c.api.Options().RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired {
 		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32 // which the SDK then sends with each part
 	}
