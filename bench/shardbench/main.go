@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -79,6 +80,7 @@ func copyFile(ctx context.Context, in, out, score string, decide func(*shards.Sh
 		return 0, err
 	}
 	defer shard.Close()
+	shard.Memory = new(recycler)
 	file, err := os.Create(out) // not synced to the disk: the others do not either
 	if err != nil {
 		return 0, err
@@ -144,7 +146,7 @@ func keepLong(ctx context.Context, s *shards.Shard) decisions {
 			d := &pipeline.Decisions{Shard: s.Input().Shard}
 			text := b.Record.Column(0).(*array.Binary)
 			for i := range text.Len() {
-				add(d, row, utf8.RuneCount(text.Value(i)) >= atLeast)
+				add(d, row, utf8.RuneCountInString(text.ValueString(i)) >= atLeast)
 				row++
 			}
 			b.Record.Release()
@@ -152,5 +154,38 @@ func keepLong(ctx context.Context, s *shards.Shard) decisions {
 				return
 			}
 		}
+	}
+}
+
+// recycler is an Arrow allocator for one goroutine that uses the memory of
+// released batches again.
+type recycler struct{ free [][]byte }
+
+// Allocate implements memory.Allocator. What it returns is not cleared.
+func (r *recycler) Allocate(size int) []byte {
+	for i, b := range r.free {
+		if cap(b) >= size && cap(b) <= 4*size {
+			r.free = slices.Delete(r.free, i, i+1)
+			return b[:size]
+		}
+	}
+	return make([]byte, size)
+}
+
+// Reallocate implements memory.Allocator.
+func (r *recycler) Reallocate(size int, b []byte) []byte {
+	if size <= cap(b) {
+		return b[:size]
+	}
+	grown := r.Allocate(size)
+	copy(grown, b)
+	r.Free(b)
+	return grown
+}
+
+// Free implements memory.Allocator.
+func (r *recycler) Free(b []byte) {
+	if len(r.free) < 8 && cap(b) >= 64<<10 {
+		r.free = append(r.free, b)
 	}
 }
