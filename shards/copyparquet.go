@@ -44,8 +44,8 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 		return err
 	}
 	for g, group := range file.RowGroups() {
-		c := groupCopy{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], out: out, score: target.opt.ScoreColumn != ""}
-		if err := c.copy(ctx, g, splice, target.rows); err != nil {
+		walk := groupWalk{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], leaves: out.leaves[:footer.columns]}
+		if err := splice.copy(ctx, g, &walk, target); err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
 		}
 	}
@@ -64,7 +64,7 @@ func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOpt
 	}
 	stored, err := readFooter(unpacked.Object)
 	if errors.Is(err, ErrUnsupported) {
-		return &splicer{}, nil // a codec that is not written
+		return &splicer{out: out}, nil // a codec that is not written
 	}
 	if err != nil {
 		return nil, err
@@ -72,24 +72,23 @@ func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOpt
 	return newSplicer(unpacked.Object, stored, out, opt)
 }
 
-// copy splices the row group if all of it is kept, or copies the rows that are.
-func (c *groupCopy) copy(ctx context.Context, g int, splice *splicer, rows *rowDecisions) error {
-	c.next = rows.take
-	if n := c.meta.NumRows; splice.able && n > 0 && n <= lookAhead {
-		keep, scores, err := rows.take(int(n))
+// copy splices a row group if all of it is kept, or copies the rows that are.
+func (s *splicer) copy(ctx context.Context, g int, walk *groupWalk, target copyTarget) error {
+	next, score := target.rows.take, target.opt.ScoreColumn != ""
+	if n := walk.meta.NumRows; s.able && n > 0 && n <= lookAhead {
+		keep, scores, err := target.rows.take(int(n))
 		if err != nil {
 			return err
 		}
-		if int64(len(scores)) == n && splice.takes() {
-			if !c.score {
+		if int64(len(scores)) == n && s.takes() {
+			if !score {
 				scores = nil
 			}
-			return splice.splice(ctx, g, scores, c.pages)
+			return s.splice(ctx, g, scores, walk.pages)
 		}
-		c.next = replay(keep, scores)
+		next = replay(keep, scores)
 	}
-	defer c.close()
-	return c.run(ctx)
+	return walk.run(ctx, next, copySink{s.out, s.out, score})
 }
 
 // replay hands out decisions that were taken before.
@@ -194,109 +193,24 @@ func copiedMetadata(input []format.KeyValue, opt CopyOptions) ([]format.KeyValue
 	return out, nil
 }
 
-// groupCopy copies the kept rows of one row group, window by window.
-type groupCopy struct {
-	obj     Object
-	group   parquet.RowGroup
-	meta    *format.RowGroup
-	out     *rowWriter
+// copySink writes the kept rows of row groups to a Parquet file.
+type copySink struct {
+	rowSink            // out, or what turns values into those of out
+	out     *rowWriter // knows how large its rows were so far
 	score   bool
-	next    func(n int) (keep []bool, scores []float32, err error) // decisions
-	columns []*columnReader                                        // opened at the first kept row
-	skipped []bool                                                 // windows without a kept row that columns have not passed yet
 }
 
-func (c *groupCopy) run(ctx context.Context) error {
-	perRow := c.rawPerRow()
-	for left := c.meta.NumRows; left > 0; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(c.out.windowRows(perRow), left)
-		keep, scores, err := c.next(int(n))
-		if err != nil {
-			return err
-		}
-		if left -= n; len(scores) == 0 {
-			c.skipped = append(c.skipped, keep...)
-			continue
-		}
-		if err := guard(func() error { return c.copyWindow(keep, scores) }); err != nil {
-			return err
-		}
-	}
-	if len(c.columns) > 0 && len(c.skipped) == 0 {
-		return guard(c.checkEnd)
-	}
-	return nil
-}
+func (c copySink) windowRows(perRow int64) int64 { return c.out.windowRows(perRow) }
 
-// rawPerRow is the raw size of a row, by the footer: less than its values where
-// a dictionary holds them.
-func (c *groupCopy) rawPerRow() int64 {
-	return rawBytes(c.meta) / max(1, c.meta.NumRows)
-}
+func (c copySink) begin([]bool) {}
 
-// prefetch tells an object that the pages of a row group will be read.
-func prefetch(obj Object, group *format.RowGroup) {
-	ahead, ok := obj.(prefetcher)
-	if !ok {
-		return
-	}
-	var ranges []Range
-	for i := range group.Columns {
-		meta := &group.Columns[i].MetaData
-		if meta.TotalCompressedSize > 0 {
-			ranges = append(ranges, Range{chunkStart(meta), meta.TotalCompressedSize})
-		}
-	}
-	ahead.Prefetch(ranges)
-}
-
-// pages opens a column, once its page headers are sound.
-func (c *groupCopy) pages(column int) (parquet.Pages, error) {
-	meta := &c.meta.Columns[column].MetaData
-	if err := checkPageHeaders(c.obj, meta); err != nil {
-		return nil, err
-	}
-	return pagesOf(c.obj, c.group.ColumnChunks()[column], meta)
-}
-
-// open starts to read every column, once its page headers are sound.
-func (c *groupCopy) open() error {
-	prefetch(c.obj, c.meta)
-	for i := range c.meta.Columns {
-		pages, err := c.pages(i)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
-		}
-		c.columns = append(c.columns, &columnReader{leaf: c.out.leaves[i], pages: pages})
-	}
-	return nil
-}
-
-func (c *groupCopy) copyWindow(keep []bool, scores []float32) error {
-	if c.columns == nil {
-		if err := c.open(); err != nil {
-			return err
-		}
-	}
-	for i, column := range c.columns {
-		err := column.copyRows(c.skipped, nil)
-		if err == nil {
-			err = column.copyRows(keep, func(values []parquet.Value) error { return c.out.write(i, values) })
-		}
-		if err != nil {
-			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
-		}
-	}
-	c.skipped = c.skipped[:0]
+func (c copySink) end(scores []float32) error {
 	if c.score {
-		if err := c.out.writeScores(scores); err != nil {
+		if err := c.writeScores(scores); err != nil {
 			return err
 		}
 	}
-	return c.out.endRows(int64(len(scores)))
+	return c.endRows(int64(len(scores)))
 }
 
 // writeScores writes the last column, which copies add.
@@ -311,22 +225,4 @@ func (w *rowWriter) writeScores(scores []float32) error {
 		}
 	}
 	return w.write(column, values)
-}
-
-// checkEnd checks that every column ends with the last row of the row group.
-func (c *groupCopy) checkEnd() error {
-	for i, column := range c.columns {
-		if err := column.end(c.meta.Columns[i].MetaData.NumValues); err != nil {
-			return fmt.Errorf("column %s: %w", c.out.leaves[i].name(), err)
-		}
-	}
-	return nil
-}
-
-// close gives memory back. After a panic in the decoder its reference counts
-// may be off, hence the guard; what mattered was reported before.
-func (c *groupCopy) close() {
-	for _, column := range c.columns {
-		_ = guard(column.close)
-	}
 }

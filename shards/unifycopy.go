@@ -144,97 +144,10 @@ func unifyParquet(ctx context.Context, in *parquetReader, target copyTarget, out
 		return err
 	}
 	for g, group := range file.RowGroups() {
-		c := unifiedGroup{
-			obj: in.obj, chunks: group.ColumnChunks(), meta: &footer.meta.RowGroups[g], leaves: leaves,
-			out: out, sink: sink, score: target.opt.ScoreColumn != "",
-		}
-		err := c.run(ctx, target.rows)
-		for _, column := range c.columns {
-			_ = guard(column.close)
-		}
-		if err != nil {
+		walk := groupWalk{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], leaves: leaves}
+		if err := walk.run(ctx, target.rows.take, copySink{sink, out, target.opt.ScoreColumn != ""}); err != nil {
 			return fmt.Errorf("row group %d: %w", g, err)
 		}
 	}
 	return target.rows.end()
-}
-
-// unifiedGroup copies the kept rows of one row group.
-type unifiedGroup struct {
-	obj     Object
-	chunks  []parquet.ColumnChunk
-	meta    *format.RowGroup
-	leaves  []*leafColumn
-	out     *rowWriter
-	sink    rowSink
-	score   bool
-	columns []*columnReader // opened at the first kept row
-	skipped []bool          // rows that columns have not passed yet
-}
-
-func (c *unifiedGroup) run(ctx context.Context, rows *rowDecisions) error {
-	raw := int64(0)
-	for i := range c.meta.Columns {
-		raw += max(0, c.meta.Columns[i].MetaData.TotalUncompressedSize)
-	}
-	for left := c.meta.NumRows; left > 0; {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n := min(c.out.windowRows(raw/max(1, c.meta.NumRows)), left)
-		keep, scores, err := rows.take(int(n))
-		if err != nil {
-			return err
-		}
-		if left -= n; len(scores) == 0 {
-			c.skipped = append(c.skipped, keep...)
-			continue
-		}
-		if err := guard(func() error { return c.window(keep, scores) }); err != nil {
-			return err
-		}
-	}
-	if len(c.columns) == 0 || len(c.skipped) > 0 {
-		return nil
-	}
-	return guard(func() error {
-		for i, column := range c.columns {
-			if err := column.end(c.meta.Columns[i].MetaData.NumValues); err != nil {
-				return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
-			}
-		}
-		return nil
-	})
-}
-
-// window copies the kept rows of a window.
-func (c *unifiedGroup) window(keep []bool, scores []float32) error {
-	for i := len(c.columns); i < len(c.chunks); i++ {
-		meta := &c.meta.Columns[i].MetaData
-		err := checkPageHeaders(c.obj, meta)
-		var pages *parquet.FilePages
-		if err == nil {
-			pages, err = pagesOf(c.obj, c.chunks[i], meta)
-		}
-		if err != nil {
-			return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
-		}
-		c.columns = append(c.columns, &columnReader{leaf: c.leaves[i], pages: pages})
-	}
-	for i, column := range c.columns {
-		err := column.copyRows(c.skipped, nil)
-		if err == nil {
-			err = column.copyRows(keep, func(values []parquet.Value) error { return c.sink.write(i, values) })
-		}
-		if err != nil {
-			return fmt.Errorf("column %s: %w", c.leaves[i].name(), err)
-		}
-	}
-	c.skipped = c.skipped[:0]
-	if c.score {
-		if err := c.sink.writeScores(scores); err != nil {
-			return err
-		}
-	}
-	return c.sink.endRows(int64(len(scores)))
 }
