@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -146,8 +147,10 @@ func storeFailed(err error) bool {
 		return errors.As(err, &unanswered)
 	}
 	switch status {
-	case http.StatusNotFound, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
-		return failed != nil && failed.Code == "NoSuchBucket"
+	case http.StatusNotFound: // of an object, or of the bucket, the account, ...
+		return failed != nil && !errors.Is(failed, fs.ErrNotExist)
+	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return false
 	}
 	return true
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -160,7 +161,10 @@ func loadConfig(ctx context.Context, opt Options) (aws.Config, error) {
 		t.ResponseHeaderTimeout = headerLimit
 		t.DisableCompression = true
 	})
-	load := []func(*config.LoadOptions) error{config.WithHTTPClient(client), config.WithDefaultRegion(defaultRegion)}
+	load := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(client), config.WithDefaultRegion(defaultRegion),
+		config.WithLogger(logging.Nop{}), // the SDK would write to stderr, below the progress; what matters is in the errors
+	}
 	if opt.Region != "" {
 		load = append(load, config.WithRegion(opt.Region))
 	}
