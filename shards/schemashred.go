@@ -150,7 +150,14 @@ func shredWriter(root *shredNode, target copyTarget, meta []format.KeyValue) (*r
 	if err != nil {
 		return nil, err
 	}
-	if meta, err = copiedMetadata(meta, target.opt); err != nil {
+	return beginCopy(target, schema, meta)
+}
+
+// beginCopy begins a file of this schema, which is no copy of one input's: with
+// the score column, and dictionaries for strings, which end at dictionaryBytes.
+func beginCopy(target copyTarget, schema fileSchema, meta []format.KeyValue) (*rowWriter, error) {
+	meta, err := copiedMetadata(meta, target.opt)
+	if err != nil {
 		return nil, err
 	}
 	if target.opt.ScoreColumn != "" {

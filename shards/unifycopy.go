@@ -7,9 +7,6 @@ import (
 	"io"
 	"iter"
 
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/format"
-
 	"github.com/curate-data/curate/pipeline"
 )
 
@@ -34,11 +31,12 @@ func (u *UnifiedSchema) Copy(ctx context.Context, parts iter.Seq2[CopyPart, erro
 	if len(u.parts) == 0 { // no shard has a row
 		return u.copyParts(ctx, parts, nil, copyTarget{w: w, opt: opt})
 	}
-	out, err := u.begin(w, opt)
+	target := copyTarget{w: w, opt: opt}
+	out, err := beginCopy(target, u.schema, u.meta)
 	if err != nil {
 		return nil, fmt.Errorf("copy shards: %w", err)
 	}
-	counts, err := u.copyParts(ctx, parts, out, copyTarget{w: w, opt: opt})
+	counts, err := u.copyParts(ctx, parts, out, target)
 	if err != nil {
 		return counts, err
 	}
@@ -67,30 +65,6 @@ func (u *UnifiedSchema) copyParts(ctx context.Context, parts iter.Seq2[CopyPart,
 		}
 	}
 	return counts, nil
-}
-
-// begin makes the writer of an output.
-func (u *UnifiedSchema) begin(w io.Writer, opt CopyOptions) (*rowWriter, error) {
-	meta, err := copiedMetadata(u.meta, opt)
-	if err != nil {
-		return nil, err
-	}
-	schema := u.schema
-	if opt.ScoreColumn != "" {
-		if schema, err = withScore(schema, opt.ScoreColumn); err != nil {
-			return nil, err
-		}
-	}
-	leaves, err := schema.leaves()
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range leaves {
-		if c.element.Type.V == format.ByteArray {
-			c.encoding = &parquet.RLEDictionary // given up where it saves nothing
-		}
-	}
-	return newRowWriter(w, schema, leaves, meta, opt.rowGroupBytes())
 }
 
 // copyPart copies the rows of one part.

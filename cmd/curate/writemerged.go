@@ -94,7 +94,7 @@ func (m *merged) output(ctx context.Context, all *stageInput, name string, runs 
 		if err != nil {
 			return false, err
 		}
-		counts, err := schema.Copy(ctx, m.parts(ctx, runs), out, shards.CopyOptions{ScoreColumn: m.opt.ScoreColumn})
+		counts, err := schema.Copy(ctx, m.parts(ctx, runs), out, shards.CopyOptions{ScoreColumn: m.opt.ScoreColumn, BloomColumn: m.opt.BloomColumn})
 		if err != nil {
 			return false, fmt.Errorf("write %s: %w", name, err)
 		}

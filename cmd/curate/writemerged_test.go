@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/curate-data/curate/shards"
 	"github.com/curate-data/curate/shards/local"
@@ -124,5 +126,32 @@ func TestWriteMergedRefuses(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(folder, "*.parquet")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestWriteMergedBloom asks for Bloom filters in files of several shards.
+func TestWriteMergedBloom(t *testing.T) {
+	dir := t.TempDir()
+	input := tinyJSONL(t, dir)
+	selection, data := filepath.Join(dir, "selection"), filepath.Join(dir, "data")
+	handMadeSelection(t, selection, []string{input})
+	args := []string{"write", "--selection", selection, "--output", data, "--shards", "1", input, "--bloom-column"}
+	if code, _, stderr := curate(t, append(args, "nothing")...); code == 0 || !strings.Contains(stderr, "nothing") {
+		t.Errorf("exit %d for a column that is not there: %s", code, stderr)
+	}
+	mustCurate(t, append(args, "text")...)
+	b, err := os.ReadFile(filepath.Join(data, "shard-00000-of-00001.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := file.Schema().Lookup("text")
+	for i, chunk := range file.RowGroups()[0].ColumnChunks() {
+		if has := chunk.BloomFilter() != nil; has != (i == text.ColumnIndex) {
+			t.Errorf("column %d: Bloom filter %v", i, has)
+		}
 	}
 }
