@@ -39,15 +39,11 @@ func copyParquet(ctx context.Context, in *parquetReader, target copyTarget) erro
 	if err != nil {
 		return err
 	}
-	file, err := reopenNarrow(in.obj, footer.columns)
+	err = walkGroups(in.obj, footer, out.leaves[:footer.columns], func(g int, walk *groupWalk) error {
+		return splice.copy(ctx, g, walk, target)
+	})
 	if err != nil {
 		return err
-	}
-	for g, group := range file.RowGroups() {
-		walk := groupWalk{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], leaves: out.leaves[:footer.columns]}
-		if err := splice.copy(ctx, g, &walk, target); err != nil {
-			return fmt.Errorf("row group %d: %w", g, err)
-		}
 	}
 	if err := target.rows.end(); err != nil {
 		return err

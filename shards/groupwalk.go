@@ -33,6 +33,22 @@ type groupSink interface {
 	end(scores []float32) error
 }
 
+// walkGroups calls f for the row groups of a Parquet file, one after the other.
+// leaves are those of footer, or, for their names, of what is made of them.
+func walkGroups(obj Object, footer *parquetFooter, leaves []*leafColumn, f func(g int, walk *groupWalk) error) error {
+	file, err := reopenNarrow(obj, len(leaves))
+	if err != nil {
+		return err
+	}
+	for g, group := range file.RowGroups() {
+		walk := groupWalk{obj: obj, group: group, meta: &footer.meta.RowGroups[g], leaves: leaves}
+		if err := f(g, &walk); err != nil {
+			return fmt.Errorf("row group %d: %w", g, err)
+		}
+	}
+	return nil
+}
+
 // run walks over the row group. next hands out the decisions of its rows.
 func (g *groupWalk) run(ctx context.Context, next func(n int) (keep []bool, scores []float32, err error), sink groupSink) error {
 	defer g.close()

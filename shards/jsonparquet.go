@@ -90,22 +90,29 @@ type jsonCopy struct {
 
 // line copies one row, if it is kept.
 func (c *jsonCopy) line(line []byte, _ int64) error {
+	kept, err := c.take(line)
+	if err == nil && kept && c.shred.full(c.out) {
+		return c.flush()
+	}
+	return err
+}
+
+// take shreds the next row if it is kept.
+func (c *jsonCopy) take(line []byte) (kept bool, err error) {
 	keep, scores, err := c.target.rows.take(1)
 	if err != nil || !keep[0] {
-		return err
+		return false, err
 	}
 	w, err := walkObject(line)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := c.value(c.root, w, 0, 0); err != nil {
-		return err
+		return false, err
 	}
 	c.scores = append(c.scores, scores...)
-	if c.shred.rows++; c.shred.full(c.out) {
-		return c.flush()
-	}
-	return nil
+	c.shred.rows++
+	return true, nil
 }
 
 func (c *jsonCopy) flush() error {

@@ -51,20 +51,12 @@ type jsonTable struct {
 
 // line copies one row, if it is kept.
 func (c *jsonTable) line(line []byte, _ int64) error {
-	keep, scores, err := c.target.rows.take(1)
-	if err != nil || !keep[0] {
+	kept, err := c.take(line)
+	if err != nil || !kept {
 		return err
 	}
-	w, err := walkObject(line)
-	if err != nil {
-		return err
-	}
-	if err := c.value(c.root, w, 0, 0); err != nil {
-		return err
-	}
-	c.rows.table.note(c.target.rows, keep)
-	c.scores = append(c.scores, scores...)
-	if c.shred.rows++; c.shred.rows >= shredRows || c.shred.size >= takeBytes {
+	c.rows.table.note(c.target.rows, []bool{true})
+	if c.shred.rows >= shredRows || c.shred.size >= takeBytes {
 		return c.flush()
 	}
 	return nil

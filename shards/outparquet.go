@@ -2,7 +2,6 @@ package shards
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -25,15 +24,11 @@ func copyParquetRows(ctx context.Context, in *parquetReader, out OutputFormat, t
 	if err != nil {
 		return err
 	}
-	file, err := reopenNarrow(in.obj, len(leaves))
+	err = walkGroups(in.obj, footer, leaves, func(_ int, walk *groupWalk) error {
+		return walk.run(ctx, target.rows.take, &assembleSink{assembler: a, rows: target.rows, step: firstStep})
+	})
 	if err != nil {
 		return err
-	}
-	for g, group := range file.RowGroups() {
-		walk := groupWalk{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], leaves: leaves}
-		if err := walk.run(ctx, target.rows.take, &assembleSink{assembler: a, rows: target.rows, step: firstStep}); err != nil {
-			return fmt.Errorf("row group %d: %w", g, err)
-		}
 	}
 	if err := target.rows.end(); err != nil {
 		return err

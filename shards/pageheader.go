@@ -109,7 +109,7 @@ func (p *pageHeaders) bytes(at, n int64) ([]byte, error) {
 	p.buffer, p.start = p.buffer[:n], at
 	read, err := p.section.ReadAt(p.buffer, at)
 	if int64(read) < n {
-		return nil, fmt.Errorf("read page header: %w", err)
+		return nil, fmt.Errorf("read page header: %w", noEOF(err))
 	}
 	return p.buffer, nil
 }

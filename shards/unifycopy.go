@@ -113,15 +113,11 @@ func unifyParquet(ctx context.Context, in *parquetReader, target copyTarget, out
 	if err != nil {
 		return err
 	}
-	file, err := reopenNarrow(in.obj, len(leaves))
+	err = walkGroups(in.obj, footer, leaves, func(_ int, walk *groupWalk) error {
+		return walk.run(ctx, target.rows.take, copySink{sink, out, target.opt.ScoreColumn != ""})
+	})
 	if err != nil {
 		return err
-	}
-	for g, group := range file.RowGroups() {
-		walk := groupWalk{obj: in.obj, group: group, meta: &footer.meta.RowGroups[g], leaves: leaves}
-		if err := walk.run(ctx, target.rows.take, copySink{sink, out, target.opt.ScoreColumn != ""}); err != nil {
-			return fmt.Errorf("row group %d: %w", g, err)
-		}
 	}
 	return target.rows.end()
 }

@@ -1,7 +1,6 @@
 package shards
 
 import (
-	"bytes"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -45,10 +44,6 @@ type packedPage struct {
 
 // size is the length of the page in the unpacked file.
 func (p *packedPage) size() int64 { return int64(len(p.header)) + p.len }
-
-// headerBytes is read at a time to decode a page header. Statistics make some
-// longer: then more is read.
-const headerBytes = 512
 
 // readAt reads from the page that has the offset in the unpacked file.
 func (c *packedChunk) readAt(u *unpackedObject, p []byte, at int64) (n int, err error) {
@@ -104,12 +99,17 @@ func (c *packedChunk) nextPage(u *unpackedObject) (page *packedPage, err error) 
 	if c.next == c.size {
 		return c.fill()
 	}
-	var header format.PageHeader
-	length, err := decodeHeader(io.NewSectionReader(u.Object, c.stored+c.next, c.size-c.next), &header)
+	pages := pageHeaders{section: io.NewSectionReader(u.Object, c.stored+c.next, c.size-c.next)}
+	var header *format.PageHeader
+	err = guard(func() (err error) {
+		header, err = pages.next()
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("page header: %w", err)
 	}
-	if _, err := checkPage(&header, c.codec); err != nil {
+	length := pages.at
+	if _, err := checkPage(header, c.codec); err != nil {
 		return nil, err
 	}
 	page = &packedPage{
@@ -131,7 +131,7 @@ func (c *packedChunk) nextPage(u *unpackedObject) (page *packedPage, err error) 
 		}
 		v2.IsCompressed, v2.Statistics = thrift.New(false), format.Statistics{}
 	}
-	if err := c.repackPage(u, page, &header); err != nil {
+	if err := c.repackPage(u, page, header); err != nil {
 		return nil, err
 	}
 	if page.len == 0 && page.packed > 0 { // its body will not be read: check it here
@@ -140,7 +140,7 @@ func (c *packedChunk) nextPage(u *unpackedObject) (page *packedPage, err error) 
 		}
 	}
 	header.UncompressedPageSize, header.CompressedPageSize = int32(page.len), int32(page.len)
-	page.header, err = thrift.Marshal(new(thrift.CompactProtocol), &header)
+	page.header, err = thrift.Marshal(new(thrift.CompactProtocol), header)
 	return page, err
 }
 
@@ -201,30 +201,6 @@ func (p *packedPage) setLevels(v2 *format.DataPageHeaderV2) error {
 		return fmt.Errorf("%w: an uncompressed page of %d bytes claims %d", ErrCorrupt, p.packed, p.raw)
 	}
 	return nil
-}
-
-// decodeHeader decodes the page header that a section begins with and returns
-// its length.
-func decodeHeader(section *io.SectionReader, header *format.PageHeader) (length int64, err error) {
-	for size := int64(headerBytes); ; size *= 8 {
-		b := make([]byte, min(size, section.Size(), maxHeader))
-		if n, err := section.ReadAt(b, 0); n < len(b) {
-			return 0, fmt.Errorf("read page header: %w", noEOF(err))
-		}
-		in := bytes.NewReader(b)
-		walk := thriftWalk{b}
-		if err = walk.value(thriftStruct, 0); err == nil {
-			err = guard(func() error {
-				return thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(in)).Decode(header)
-			})
-			if err == nil {
-				return int64(len(b) - len(walk.rest)), nil
-			}
-		}
-		if int64(len(b)) == min(section.Size(), maxHeader) {
-			return 0, fmt.Errorf("%w: page header: %w", ErrCorrupt, err)
-		}
-	}
 }
 
 // unpack reads and unpacks the body of a page.
