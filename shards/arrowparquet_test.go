@@ -170,5 +170,5 @@ func TestCopyArrowPython(t *testing.T) {
 	for _, file := range []string{"view-zstd-file.arrow", "view-stream.arrows", "polars-zstd.arrow", "polars-old.arrow", "polars.arrows"} {
 		addCompareJobs(t, &jobs, dir, filepath.Join("testdata/inputs", file), Arrow, 40)
 	}
-	comparePython(t, dir, jobs.String())
+	comparePython(t, "compare_rows.py", dir, jobs.String())
 }

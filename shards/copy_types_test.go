@@ -271,7 +271,7 @@ func TestCopyEqualsPyarrow(t *testing.T) {
 			addCompareJobs(t, &jobs, dir, path, Parquet, 200, "third", "late")
 		}
 	}
-	comparePython(t, dir, jobs.String())
+	comparePython(t, "compare_rows.py", dir, jobs.String())
 }
 
 // TestCopyEqualsDuckDB has DuckDB alone compare copies of files that pyarrow
@@ -358,13 +358,14 @@ func needPython(t *testing.T) string {
 	return python
 }
 
-func comparePython(t *testing.T, dir, jobs string) {
+// comparePython runs a script of scripts/golden over jobs, one a line.
+func comparePython(t *testing.T, script, dir, jobs string) {
 	t.Helper()
 	list := filepath.Join(dir, "jobs")
 	if err := os.WriteFile(list, []byte(jobs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(needPython(t), "../scripts/golden/compare_rows.py", "--list", list).CombinedOutput()
+	out, err := exec.Command(needPython(t), "../scripts/golden/"+script, "--list", list).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

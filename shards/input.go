@@ -233,7 +233,7 @@ func listPath(ctx context.Context, locate Locate, arg string) ([]Input, error) {
 			return listMatched(store, strings.TrimSuffix(arg, name), []ObjectInfo{info}, arg)
 		}
 	}
-	if !strings.ContainsAny(arg, `*?[{\`) {
+	if !strings.ContainsAny(arg, globMeta) {
 		return nil, fmt.Errorf("list %s: %w", arg, fs.ErrNotExist)
 	}
 	return listGlob(ctx, locate, arg)
@@ -284,21 +284,17 @@ func globIn(ctx context.Context, store Store, pattern string) ([]ObjectInfo, err
 	if g, ok := store.(globber); ok {
 		return g.Glob(ctx, pattern)
 	}
-	infos, err := store.List(ctx, literalPrefix(pattern))
+	fixed, _, err := GlobPrefix(pattern)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := store.List(ctx, fixed)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(infos, func(info ObjectInfo) bool {
 		return !doublestar.MatchUnvalidated(pattern, info.Name)
 	}), nil
-}
-
-// literalPrefix is what every name begins with that matches a pattern.
-func literalPrefix(pattern string) string {
-	if i := strings.IndexAny(pattern, `*?[{\`); i >= 0 {
-		return pattern[:i]
-	}
-	return pattern
 }
 
 // checkNames refuses objects whose names would lead out of an output folder.

@@ -64,7 +64,7 @@ func TestCopyJSONLPython(t *testing.T) {
 	dir := t.TempDir()
 	var jobs strings.Builder
 	addCompareJobs(t, &jobs, dir, jsonRows+".jsonl", JSONL, 50)
-	comparePython(t, dir, jobs.String())
+	comparePython(t, "compare_rows.py", dir, jobs.String())
 }
 
 func TestCopyJSONLRefuses(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,19 +70,6 @@ func checkBack(t *testing.T, b []byte, format OutputFormat, input Format, want i
 	}
 }
 
-func compareArrow(t *testing.T, dir, jobs string) {
-	t.Helper()
-	list := filepath.Join(dir, "jobs")
-	if err := os.WriteFile(list, []byte(jobs), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(needPython(t), "../scripts/golden/compare_arrow.py", "--list", list).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
-}
-
 // TestArrowToArrowEqualsPyarrow copies every Arrow type and has pyarrow compare.
 func TestArrowToArrowEqualsPyarrow(t *testing.T) {
 	needPython(t)
@@ -94,7 +80,7 @@ func TestArrowToArrowEqualsPyarrow(t *testing.T) {
 	} {
 		arrowJobs(t, &jobs, dir, "testdata/types/"+path, Arrow, rows, OutArrowFile, OutArrowStream, OutSame)
 	}
-	compareArrow(t, dir, jobs.String())
+	comparePython(t, "compare_arrow.py", dir, jobs.String())
 }
 
 // TestJSONLToArrowEqualsPyarrow compares with the Parquet file that pyarrow made
@@ -104,7 +90,7 @@ func TestJSONLToArrowEqualsPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var jobs strings.Builder
 	arrowJobs(t, &jobs, dir, jsonRows+".jsonl", JSONL, 50, OutArrowFile, OutArrowStream)
-	compareArrow(t, dir, jobs.String())
+	comparePython(t, "compare_arrow.py", dir, jobs.String())
 }
 
 // TestParquetToArrowEqualsPyarrow converts every type file and has pyarrow
@@ -116,7 +102,7 @@ func TestParquetToArrowEqualsPyarrow(t *testing.T) {
 	for _, path := range typeFiles(t) {
 		arrowJobs(t, &jobs, dir, path, Parquet, 50, OutArrowFile, OutArrowStream)
 	}
-	compareArrow(t, dir, jobs.String())
+	comparePython(t, "compare_arrow.py", dir, jobs.String())
 }
 
 // TestArrowInputsAsOutput copies every committed Arrow input, other writers'

@@ -77,6 +77,6 @@ func TestOutputOfOddFiles(t *testing.T) {
 			}
 		}
 	}
-	compareArrow(t, dir, arrow.String())
-	compareLines(t, dir, lines.String())
+	comparePython(t, "compare_arrow.py", dir, arrow.String())
+	comparePython(t, "compare_lines.py", dir, lines.String())
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -90,18 +89,5 @@ func TestToJSONEqualsPyarrow(t *testing.T) {
 	if refusals["float64.parquet"] == 0 || refusals["string.parquet"] > 0 {
 		t.Errorf("rows refused: %v", refusals)
 	}
-	compareLines(t, dir, jobs.String())
-}
-
-func compareLines(t *testing.T, dir, jobs string) {
-	t.Helper()
-	list := filepath.Join(dir, "jobs")
-	if err := os.WriteFile(list, []byte(jobs), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(needPython(t), "../scripts/golden/compare_lines.py", "--list", list).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	comparePython(t, "compare_lines.py", dir, jobs.String())
 }

@@ -2,9 +2,13 @@ package shards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // Store is a folder or a bucket prefix. Names are relative, slash-separated
@@ -116,6 +120,23 @@ type prefetcher interface {
 type globber interface {
 	Glob(ctx context.Context, pattern string) ([]ObjectInfo, error)
 }
+
+// GlobPrefix returns what every name that matches a doublestar pattern begins
+// with, and whether matches may lie below the folder which that names.
+func GlobPrefix(pattern string) (fixed string, recursive bool, err error) {
+	if !doublestar.ValidatePattern(pattern) {
+		return "", false, errors.New("not a valid glob")
+	}
+	at := strings.IndexAny(pattern, globMeta)
+	if at < 0 {
+		return pattern, false, nil
+	}
+	rest := pattern[at:]
+	return pattern[:at], strings.Contains(rest, "/") || strings.Contains(rest, "**"), nil
+}
+
+// globMeta are the characters that make a name a pattern.
+const globMeta = `*?[{\`
 
 // Locate finds the Store that holds a path or URI, and the name in it. For a
 // folder the Store is rooted at that folder and the name is empty; for

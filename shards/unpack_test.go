@@ -163,7 +163,7 @@ func TestHadoopLZ4(t *testing.T) {
 		addCompareJobs(t, &jobs, dir, path, Parquet, 50)
 	}
 	if os.Getenv("CURATE_PYTHON") != "" { // which reads both forms too
-		comparePython(t, dir, jobs.String())
+		comparePython(t, "compare_rows.py", dir, jobs.String())
 	}
 }
 

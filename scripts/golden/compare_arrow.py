@@ -14,7 +14,7 @@ import sys
 
 import pyarrow as pa
 
-from compare_rows import read, same
+from compare_rows import main, read, same
 
 
 def plain(t):
@@ -61,20 +61,5 @@ def compare(source, target, mask, score=""):
             yield f"{name}: values differ"
 
 
-def main(args):
-    jobs = [args] if args[0] != "--list" else [l.rstrip("\n").split("\t") for l in open(args[1])]
-    equal = 0
-    for job in jobs:
-        try:
-            found = list(compare(*job))
-        except Exception as e:  # a file that cannot be read differs
-            found = [f"{type(e).__name__}: {e}"]
-        equal += not found
-        for line in found:
-            print(f"{pathlib.Path(job[0]).name} -> {pathlib.Path(job[1]).name} ({pathlib.Path(job[2]).name}): {line}")
-    print(f"{equal} of {len(jobs)} equal")
-    return 0 if equal == len(jobs) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], compare))

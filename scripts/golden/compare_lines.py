@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.json
 
-from compare_rows import read
+from compare_rows import main, read
 
 PER = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -125,20 +125,5 @@ def compare(source, target, mask, score=""):
         yield "DuckDB reads other rows"
 
 
-def main(args):
-    jobs = [args] if args[0] != "--list" else [l.rstrip("\n").split("\t") for l in open(args[1])]
-    equal = 0
-    for job in jobs:
-        try:
-            found = list(compare(*job))
-        except Exception as e:  # a file that cannot be read differs
-            found = [f"{type(e).__name__}: {e}"]
-        equal += not found
-        for line in found:
-            print(f"{pathlib.Path(job[0]).name} -> {pathlib.Path(job[1]).name}: {line}")
-    print(f"{equal} of {len(jobs)} equal")
-    return 0 if equal == len(jobs) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], compare))

@@ -177,7 +177,8 @@ def compare(source, target, mask, score=""):
         yield "DuckDB cannot read it"
 
 
-def main(args):
+def main(args, compare):
+    """compares the job in args, or those of --list FILE; the exit code says whether all are equal"""
     jobs = [args] if args[0] != "--list" else [l.rstrip("\n").split("\t") for l in open(args[1])]
     equal = 0
     for job in jobs:
@@ -187,10 +188,10 @@ def main(args):
             found = [f"{type(e).__name__}: {e}"]
         equal += not found
         for line in found:
-            print(f"{pathlib.Path(job[0]).name} ({pathlib.Path(job[2]).name}): {line}")
+            print(f"{pathlib.Path(job[0]).name} -> {pathlib.Path(job[1]).name} ({pathlib.Path(job[2]).name}): {line}")
     print(f"{equal} of {len(jobs)} equal")
     return 0 if equal == len(jobs) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], compare))

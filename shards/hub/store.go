@@ -194,14 +194,10 @@ func (s *Store) List(ctx context.Context, prefix string) ([]shards.ObjectInfo, e
 // Glob returns the objects whose names match a doublestar pattern. It lists the
 // folder above the first wildcard, and only that one when no slash follows.
 func (s *Store) Glob(ctx context.Context, pattern string) ([]shards.ObjectInfo, error) {
-	if !doublestar.ValidatePattern(pattern) {
-		return nil, fmt.Errorf("match %s in %s: not a valid glob", pattern, s.URI(""))
+	fixed, recursive, err := shards.GlobPrefix(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("match %s in %s: %w", pattern, s.URI(""), err)
 	}
-	fixed, rest := pattern, ""
-	if at := strings.IndexAny(pattern, `*?[{\`); at >= 0 {
-		fixed, rest = pattern[:at], pattern[at:]
-	}
-	recursive := strings.Contains(rest, "/") || strings.Contains(rest, "**")
 	return s.list(ctx, fixed, recursive, func(name string) bool { return doublestar.MatchUnvalidated(pattern, name) })
 }
 

@@ -124,15 +124,12 @@ func (s *Store) List(ctx context.Context, prefix string) ([]shards.ObjectInfo, e
 // what begins as the pattern does up to its first wildcard, and nothing below
 // the last folder when the rest has no slash.
 func (s *Store) Glob(ctx context.Context, pattern string) ([]shards.ObjectInfo, error) {
-	if !doublestar.ValidatePattern(pattern) {
-		return nil, fmt.Errorf("match %s in %s: not a valid glob", pattern, s.URI(""))
-	}
-	fixed, rest := pattern, ""
-	if at := strings.IndexAny(pattern, `*?[{\`); at >= 0 {
-		fixed, rest = pattern[:at], pattern[at:]
+	fixed, recursive, err := shards.GlobPrefix(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("match %s in %s: %w", pattern, s.URI(""), err)
 	}
 	delimiter := ""
-	if !strings.Contains(rest, "/") && !strings.Contains(rest, "**") {
+	if !recursive {
 		delimiter = "/"
 	}
 	return s.list(ctx, fixed, delimiter, func(name string) bool { return doublestar.MatchUnvalidated(pattern, name) })
