@@ -1,0 +1,69 @@
+// Package ofds selects images for labelling so that the objects of every target
+// class are covered: OFDS (reconstruction), after "Object-Focused Data
+// Selection" (arXiv 2412.10032), whose every unknown is a named option.
+package ofds
+
+import (
+	"context"
+	"errors"
+
+	"github.com/curate-data/curate/filters/ofds/kmeans"
+	"github.com/curate-data/curate/pipeline"
+)
+
+// Pool holds the candidate images and their objects. Images are sorted by ID,
+// the objects of an image by ID, classes by name.
+type Pool struct {
+	Images  []Image
+	Objects []Object
+	Classes []string
+	// Vectors has a row for each object. It is empty when the pool has none.
+	Vectors kmeans.Matrix
+	// ImageVectors has a row for each image, for methods that work on whole
+	// images. It is empty when the pool has none.
+	ImageVectors kmeans.Matrix
+	// Filtered counts objects that were left out, by reason.
+	Filtered map[Filter]int64
+}
+
+// Image is a candidate. Its objects are Pool.Objects[First:End].
+type Image struct {
+	RowID         pipeline.RowID
+	ID            string
+	Group         string // scene or video; empty for none
+	Width, Height int32  // pixels, 0 where unknown
+	First, End    int32
+}
+
+// Object is a proposal that passed the filters.
+type Object struct {
+	Image int32 // index in Pool.Images
+	Class int32 // index in Pool.Classes
+	Score float32
+	Box   pipeline.Box
+	Area  float32 // of the mask, or of the box where there is none, in square pixels
+	ID    string
+}
+
+// Filter says why an object is left out before selection.
+type Filter string
+
+// Reasons to leave an object out.
+const (
+	LowScore     Filter = "low_score"     // below ScoreMin
+	SmallBox     Filter = "small_box"     // a side below MinBoxPixels, or the area below MinAreaFraction of the image
+	EmptyBox     Filter = "empty_box"     // no area inside the image, or coordinates that are not finite
+	Duplicate    Filter = "duplicate"     // overlaps a better one of its image and class
+	OtherClass   Filter = "other_class"   // not a target class
+	Ignored      Filter = "ignored"       // a crowd, a group, a difficult one
+	NullVector   Filter = "null_vector"   // no vector, though others have one
+	NaNVector    Filter = "nan_vector"    // a vector with a NaN or an infinity
+	ZeroVector   Filter = "zero_vector"   // a vector of length 0, which has no direction
+	RaggedVector Filter = "ragged_vector" // another dimension than the first one's
+)
+
+// NewPool reads a source and keeps the objects that count. The result does not
+// depend on the order of the source's images.
+func NewPool(ctx context.Context, source pipeline.ImageSource, opt PoolOptions) (*Pool, error) {
+	return nil, errors.New("not written yet")
+}
