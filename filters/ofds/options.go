@@ -23,13 +23,14 @@ type Options struct {
 	Preselected     map[string]bool `json:"-"`                // IDs of images that are labelled already
 }
 
-// PoolOptions say which objects count.
+// PoolOptions say which objects count. The zero value of a field means its
+// default; WithDefaults writes the defaults out.
 type PoolOptions struct {
 	Classes         []string           `json:"classes"`           // target classes; empty means all there are
-	ScoreMin        float32            `json:"score_min"`         // default 0.3
+	ScoreMin        float32            `json:"score_min"`         // 0 means 0.3, negative means no limit
 	ClassScoreMin   map[string]float32 `json:"class_score_min"`   // overrides, by class
 	MinBoxPixels    float32            `json:"min_box_px"`        // shortest side
 	MinAreaFraction float32            `json:"min_area_fraction"` // of the image, where its size is known
-	DuplicateIoU    float32            `json:"duplicate_iou"`     // default 0.7; above it the lower score goes
+	DuplicateIoU    float32            `json:"duplicate_iou"`     // 0 means 0.7, 1 keeps all; above it the lower score goes
 	Normalize       string             `json:"normalize"`         // l2, none, zscore_per_class
 }
