@@ -144,7 +144,7 @@ func (d *decoder) describe(r *row, img *pipeline.Image, of shape) error {
 	if data != nil || d.holds {
 		img.URI = ""
 	}
-	if d.opt.Data {
+	if d.opt.Data && len(data) > 0 {
 		img.Data = bytes.Clone(data)
 	}
 	switch {
