@@ -185,26 +185,9 @@ func selectShard(ctx context.Context, s *stage, in *stageInput, decisions *shard
 	}
 	record := shards.Unit{Shard: in.Shard, Key: in.digest}
 	err := s.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-		writer := shards.NewSelectionWriter(out, nil)
-		counts := shards.Counts{Dropped: map[pipeline.Reason]int64{}}
-		for d, err := range decisions.of(in.Shard) {
-			if err != nil {
-				return false, err
-			}
-			for i, keep := range d.Keep {
-				counts.RowsIn++
-				if keep {
-					counts.Kept++
-				} else {
-					counts.Dropped[d.Reason[i]]++
-				}
-			}
-			if err := writer.Write(d); err != nil {
-				return false, err
-			}
-		}
+		counts, err := writeDecisions(out, decisions.of(in.Shard))
 		record.Rows, record.Counts = counts.RowsIn, counts
-		return true, writer.Close()
+		return true, err
 	})
 	if err != nil {
 		return fmt.Errorf("write selection of %s: %w", in.Shard, err)
