@@ -215,7 +215,7 @@ func (c costs) merge(nodes []node, a, b int) {
 			continue
 		}
 		z := nodes[j].size
-		cost := cost32(((x+z)*float64(c.row(a)[j])+(y+z)*float64(c.row(b)[j])-z*between)/(x+y+z))
+		cost := cost32(((x+z)*float64(c.row(a)[j]) + (y+z)*float64(c.row(b)[j]) - z*between) / (x + y + z))
 		c.row(a)[j], c.row(j)[a] = cost, cost
 	}
 }
