@@ -344,7 +344,8 @@ def lines():
     write_lines("masks.jsonl", [{"image_id": "m", "objects": [
         {"class": "a", "box": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 3], [1, 1, 2, 1, 2, 2, 1, 2]]},
         {"class": "a", "box": [0, 0, 4, 4], "segmentation": {"size": [3, 4], "counts": [2, 3, 5, 2]}, "area": 7},
-        {"class": "a", "box": [0, 0, 4, 4], "segmentation": {"size": [3, 40], "counts": "23<1X1Y2"}},
+        {"class": "a", "box": [0, 0, 4, 4], "segmentation": {"size": [3, 40], "counts": "23<X1V1oN"}},  # packed by pycocotools 2.0.11
+        {"class": "a", "box": [0, 0, 4, 4], "segmentation": {"size": [400, 1000], "counts": "05PeQ32PeQ3]dQ3"}},
         {"class": "a", "box": [0, 0, 4, 4], "segmentation": []}, {"class": "a", "box": [0, 0, 4, 4], "mask": None}], "unlabelled": ["b", "c"]}])
     return own
 

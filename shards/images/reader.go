@@ -50,6 +50,9 @@ func Open(ctx context.Context, in shards.Input, opt Options) (*Reader, error) {
 // Close closes the shard.
 func (r *Reader) Close() error { return r.shard.Close() }
 
+// Input returns what the reader was opened from.
+func (r *Reader) Input() shards.Input { return r.in }
+
 // Encoder says what made the vectors of a vector sidecar; the zero Encoder for
 // other shards.
 func (r *Reader) Encoder() Encoder { return r.encoder }
