@@ -97,7 +97,7 @@ func recogniseFolder(ctx context.Context, place Place, infos []shards.ObjectInfo
 		}
 	}
 	prefix := folderPrefix(place.Name)
-	hasXML := false
+	looked := 0 // xml files
 	for _, info := range infos {
 		below := strings.TrimPrefix(info.Name, prefix)
 		base, top := path.Base(below), !strings.Contains(below, "/")
@@ -108,8 +108,10 @@ func recogniseFolder(ctx context.Context, place Place, infos []shards.ObjectInfo
 			add(strings.TrimSuffix(path.Dir(info.Name), "."), Lightly)
 		case isYAML(base) && top, base == "classes.txt", ending == ".names":
 			add(place.Name, YOLO)
-		case ending == ".xml" && !hasXML:
-			hasXML = true
+		case ending == ".xml" && format == VOC:
+			add(place.Name, VOC)
+		case ending == ".xml" && looked < 20:
+			looked++
 			if data, err := readSmall(ctx, place.Files, info.Name); err != nil {
 				return nil, fmt.Errorf("find labels %s: %s: %w", place, below, err)
 			} else if strings.Contains(string(data), "<annotation") {
