@@ -186,10 +186,7 @@ func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				continue
 			}
 			s.at = i
-			for image, err := range s.ofShard(ctx, i, s.data) {
-				if err == nil {
-					join.add(image)
-				}
+			for image, err := range join.apply(s.ofShard(ctx, i, s.data)) {
 				if !yield(image, err) || err != nil {
 					return
 				}
@@ -294,6 +291,20 @@ func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
 
 // fileName is the last part of a path or URI.
 func fileName(uri string) string { return path.Base(strings.ReplaceAll(uri, `\`, "/")) }
+
+// apply gives images the objects of their labels.
+func (j *join) apply(all iter.Seq2[*pipeline.Image, error]) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		for image, err := range all {
+			if err == nil {
+				j.add(image)
+			}
+			if !yield(image, err) || err != nil {
+				return
+			}
+		}
+	}
+}
 
 // add gives an image the objects of its labels.
 func (j *join) add(image *pipeline.Image) {

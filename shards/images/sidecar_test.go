@@ -40,6 +40,7 @@ func madeImages(n, dim int) []*pipeline.Image {
 	for i := range n {
 		img := &pipeline.Image{
 			RowID: pipeline.RowID{Shard: fmt.Sprintf("in/%d.tar", i/100), Row: int64(3 * i)}, ID: fmt.Sprint("i", i),
+			Rows: []int64{0, 2, 3}[i%3], Reason: []pipeline.Reason{"", "broken_image"}[i%2],
 			Group: []string{"", "a", "b"}[i%3], Width: 640 * (i % 2), Height: 480 * (i % 2), Vector: vector(),
 		}
 		if i%4 == 0 {

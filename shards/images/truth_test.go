@@ -71,6 +71,9 @@ func (i trueImage) image(shard string, at int) *pipeline.Image {
 	}
 	if i.Row != nil {
 		img.Row = *i.Row
+		if len(i.Objects) > 1 { // the flat form
+			img.Rows = int64(len(i.Objects))
+		}
 	}
 	for _, o := range i.Objects {
 		img.Objects = append(img.Objects, pipeline.Object{
