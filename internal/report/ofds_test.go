@@ -138,6 +138,9 @@ func TestOFDSHostileTexts(t *testing.T) {
 			t.Errorf("page lacks %q", want)
 		}
 	}
+	if m := regexp.MustCompile(`(width|height|r)="-[^"]*"`).FindString(html); m != "" {
+		t.Errorf("page holds %s", m)
+	}
 	for _, bad := range []string{"NaN", "Inf", "+∞"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("page says %q", bad)
@@ -240,8 +243,11 @@ func TestCoverageGeometry(t *testing.T) {
 	points := []BudgetPoint{{1, 0, math.NaN()}, {10, 0.5, 0.1}, {100, 1, 0.1}}
 	charts := []CoverageChart{{Name: "x", Series: []Series{{Name: "a", Points: points}, {Name: "b", Points: points[:1]}}}}
 	_, class := legend(charts)
-	v := newCoverageView(charts[0], "id", class)
+	v := newCoverageView(charts[0], "id", "objects", class)
 	a := v.Lines[1] // drawn last
+	if v.XLabel != "budget in objects" || a.Dots[1].Tip != "a, 10 objects: 0.500 ± 0.100" {
+		t.Errorf("%q, %q", v.XLabel, a.Dots[1].Tip)
+	}
 	if len(v.X) != 3 || v.X[1].At != 50 || v.X[1].Label != "10" || a.Name != "a" || a.Class != "s0" || len(a.Dots) != 3 {
 		t.Fatalf("ticks %v, line %+v", v.X, a)
 	}
