@@ -104,6 +104,8 @@ func recogniseFolder(ctx context.Context, place Place, infos []shards.ObjectInfo
 		switch ending := strings.ToLower(path.Ext(base)); {
 		case strings.HasSuffix(base, cityEnding):
 			add(place.Name, Cityscapes)
+		case base == "samples.json" && format == FiftyOne:
+			add(info.Name, FiftyOne)
 		case base == "schema.json":
 			add(strings.TrimSuffix(path.Dir(info.Name), "."), Lightly)
 		case isYAML(base) && top, base == "classes.txt", ending == ".names":
@@ -210,16 +212,11 @@ func sniffTokens(t *tokens) (format Format, err error) {
 				format = LVIS
 				return errStop
 			}
-			return t.rest()
+			return t.elements(func(int64, json.RawMessage) error { return nil })
 		case "samples", "imgHeight", "predictions":
 			format = map[string]Format{"samples": FiftyOne, "imgHeight": Cityscapes, "predictions": Lightly}[key]
 			return errStop
 		}
 		return t.skip()
 	})
-}
-
-// rest passes over what a walk has left of a list.
-func (t *tokens) rest() error {
-	return t.elements(func(int64, json.RawMessage) error { return nil })
 }
