@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ type weights struct {
 	shape  shape
 	roles  []string
 	params []safetensors.Tensor
+	random bool // by WriteRandom
 }
 
 // load reads config.json and model.safetensors. All missing, misshapen and
@@ -64,6 +66,11 @@ func load(folder string) (*weights, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(config, &keys); err != nil {
+		return nil, err
+	}
+	_, w.random = keys[randomKey]
 	return w, nil
 }
 

@@ -90,12 +90,17 @@ type model interface {
 // Encoder is an open image encoder.
 type Encoder struct {
 	model
-	name string
+	name   string
+	random bool
 }
 
 // Name says for people what makes the vectors, such as "dinov2 384 x 12, patches
 // of 14 in 224 x 224 pixels, box". Digest is what tells encoders apart.
 func (e *Encoder) Name() string { return e.name }
+
+// Random says whether the weights are those of WriteRandom, which have learned
+// nothing.
+func (e *Encoder) Random() bool { return e.random }
 
 // Open loads the encoder in a model folder (config.json, model.safetensors and
 // preprocessor_config.json) onto a device. The device must stay open as long as
@@ -115,5 +120,8 @@ func Open(be *backend.Backend, folder string, options Options) (*Encoder, error)
 	}
 	s := w.shape
 	name := fmt.Sprintf("%s %d x %d, patches of %d in %d x %d pixels, %s", s.Family, s.Width, s.Layers, s.Patch, t.input.Width, t.input.Height, t.options.Pooling)
-	return &Encoder{t, name}, nil
+	if w.random {
+		name += ", random weights"
+	}
+	return &Encoder{t, name, w.random}, nil
 }
