@@ -58,13 +58,10 @@ func (e *Evaluator) Map(ctx context.Context, class int32, s *ofds.Selection, mos
 
 // thinned returns at most the given number of elements, at equal distances.
 func thinned(all []int, most int) []int {
-	if most < 1 || len(all) <= most {
-		if most < 1 {
-			return nil
-		}
+	if len(all) <= most {
 		return all
 	}
-	out := make([]int, most)
+	out := make([]int, max(0, most))
 	for i := range out {
 		out[i] = all[i*len(all)/most]
 	}
