@@ -150,6 +150,15 @@ func (s *imageSet) addLabels(ctx context.Context, st *stage) error {
 	return nil
 }
 
+// addLabels makes the labels at some place the input of a stage.
+func addLabels(ctx context.Context, s *stage, places imagePlaces) error {
+	set, err := s.app.openImages(ctx, places)
+	if err != nil {
+		return err
+	}
+	return errors.Join(set.addLabels(ctx, s), set.close())
+}
+
 // filesOnly is a store that is read alone.
 type filesOnly struct{ annotations.Files }
 
