@@ -61,6 +61,11 @@ func newEmbedCommand(a *app) *cobra.Command {
 // brokenImage is the reason of rows whose image could not be decoded.
 const brokenImage pipeline.Reason = "broken_image"
 
+// embedDetail is what a folder of vectors tells people.
+type embedDetail struct {
+	Encoder string `json:"encoder"`
+}
+
 // runEmbed makes the vectors that are not there yet.
 func runEmbed(ctx context.Context, a *app, opt embedOptions) (_ stageResult, err error) {
 	set, err := a.openImages(ctx, opt.Places)
@@ -82,7 +87,7 @@ func runEmbed(ctx context.Context, a *app, opt embedOptions) (_ stageResult, err
 		return stageResult{}, err
 	}
 	s.models = []shards.ManifestModel{{Role: "encoder", Digest: digest}}
-	s.options["encoder"] = opt.Encoder.describe()
+	s.detail = embedDetail{opt.Encoder.describe()}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
