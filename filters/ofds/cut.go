@@ -24,6 +24,7 @@ const (
 // leaves on, what merge i-leaves made. Merges are in the order of rising height,
 // so a cut of the tree into k clusters undoes the last k-1 of them.
 type tree struct {
+	asked     int // leaves that were asked for; those that would be empty are left out
 	leaves    *partition
 	merges    []merge
 	centroids kmeans.Matrix // of all nodes
@@ -44,7 +45,7 @@ func (r *run) cut(ctx context.Context, c, images int) (*partition, error) {
 		leaves = nestedLeaves
 	}
 	for {
-		if s.tree == nil || len(s.tree.leaves.members) < leaves && len(s.tree.leaves.members) < len(s.objects) {
+		if s.tree == nil || s.tree.asked < leaves && !s.tree.leaves.single {
 			if err := r.grow(ctx, c, leaves); err != nil {
 				return nil, err
 			}
@@ -53,7 +54,7 @@ func (r *run) cut(ctx context.Context, c, images int) (*partition, error) {
 		if len(r.usable(c, p)) >= images || s.tree.leaves.single {
 			return p, nil
 		}
-		leaves = overcluster * len(s.tree.leaves.members)
+		leaves = overcluster * s.tree.asked
 	}
 }
 
@@ -64,6 +65,7 @@ func (r *run) grow(ctx context.Context, c, leaves int) error {
 		return err
 	}
 	r.classes[c].tree = newTree(p)
+	r.classes[c].tree.asked = leaves
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (r *run) fit(ctx context.Context, c, k int) (*partition, error) {
 
 func (r *run) kmeans(ctx context.Context, c, k int, start kmeans.Matrix) (*partition, error) {
 	r.fits++
-	result, err := kmeans.Fit(ctx, r.vectors(c), kmeans.Options{
+	result, err := r.cluster(ctx, r.vectors(c), kmeans.Options{
 		K: k, Seed: hash(r.seed, "class", r.pool.Classes[c]), Weights: r.weights(c), Start: start, Product: r.product, Workers: r.workers,
 	})
 	if err != nil {
