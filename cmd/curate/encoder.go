@@ -16,6 +16,7 @@ import (
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/vision"
 	"github.com/curate-data/curate/scoring/vision/pixels"
+	"github.com/curate-data/curate/scoring/vision/sam2"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -162,7 +163,7 @@ func openEncoder(be *backend.Backend, folder string, c encoderConfig) (imageEnco
 		if c.Size != 0 || c.Layer != 0 || c.Project || c.Raw {
 			return nil, usagef("--image-size, --layer, --project and --raw are not for SAM2")
 		}
-		return nil, fmt.Errorf("SAM2TODO")
+		return sam2.Load(be, folder, sam2.Options{Vector: c.Pooling, Batch: c.Batch})
 	}
 	return vision.Open(be, folder, vision.Options{
 		Pooling: vision.Pooling(c.Pooling), Size: c.Size, Layer: c.Layer, Project: c.Project, Raw: c.Raw, Batch: c.Batch,
