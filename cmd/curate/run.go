@@ -214,7 +214,7 @@ func (r *pipelineRun) runScore(ctx context.Context) (result stageResult, err err
 }
 
 func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err error) {
-	r.selected, r.cut, err = runSelect(ctx, r.app, r.folder("scores"), r.folder("selection"), r.config.selectOptions())
+	r.selected, r.cut, err = runSelect(ctx, r.app, r.folder("scores"), r.folder("selection"), "", r.config.selectOptions())
 	return r.selected, err
 }
 
