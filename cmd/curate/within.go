@@ -102,7 +102,7 @@ func (c candidates) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, erro
 	}
 }
 
-// reasonsInStep walks through the earlier decisions beside the scores.
+// reasonsInStep walks through the earlier decisions beside the rows of a pool.
 type reasonsInStep struct {
 	shard string
 	next  func() (*pipeline.Decisions, error, bool)
@@ -117,31 +117,48 @@ func (r *reasonsInStep) stop() {
 	}
 }
 
-// apply gives the rows that were dropped before the reason for that.
-func (r *reasonsInStep) apply(ctx context.Context, earlier *within, scores *pipeline.Scores) error {
-	if r.next == nil || r.shard != scores.Shard {
+// of returns the earlier reason of a row, empty where it was kept. Rows come in
+// order; those that nobody asks for are passed over.
+func (r *reasonsInStep) of(ctx context.Context, earlier *within, row pipeline.RowID) (pipeline.Reason, error) {
+	if r.next == nil || r.shard != row.Shard {
 		r.stop()
-		r.next, r.end = iter.Pull2(earlier.decisions(ctx, scores.Shard))
-		r.shard, r.held, r.at = scores.Shard, nil, 0
+		r.next, r.end = iter.Pull2(earlier.decisions(ctx, row.Shard))
+		r.shard, r.held, r.at = row.Shard, nil, 0
 	}
-	for i, row := range scores.Row {
+	for {
 		for r.held == nil || r.at == len(r.held.Row) {
 			d, err, ok := r.next()
 			if err != nil {
-				return err
+				return "", err
 			}
 			if !ok {
-				return fmt.Errorf("earlier selection: it ends before row %d of shard %s", row, scores.Shard)
+				return "", fmt.Errorf("earlier selection: it has no row %d of shard %s", row.Row, row.Shard)
 			}
 			r.held, r.at = d, 0
 		}
-		if r.held.Row[r.at] != row || r.held.Seq[r.at] != scores.Seq[i] {
-			return fmt.Errorf("earlier selection: it has row %d of shard %s where the scores have row %d", r.held.Row[r.at], scores.Shard, row)
-		}
-		if scores.Reason[i] == "" {
-			scores.Reason[i] = r.held.Reason[r.at]
+		here := pipeline.RowID{Shard: row.Shard, Row: r.held.Row[r.at], Seq: r.held.Seq[r.at]}
+		switch order := here.Compare(row); {
+		case order > 0:
+			return "", fmt.Errorf("earlier selection: it has no row %d of shard %s", row.Row, row.Shard)
+		case order == 0:
+			reason := r.held.Reason[r.at]
+			r.at++
+			return reason, nil
 		}
 		r.at++
+	}
+}
+
+// apply gives the rows that were dropped before the reason for that.
+func (r *reasonsInStep) apply(ctx context.Context, earlier *within, scores *pipeline.Scores) error {
+	for i, row := range scores.Row {
+		reason, err := r.of(ctx, earlier, pipeline.RowID{Shard: scores.Shard, Row: row, Seq: scores.Seq[i]})
+		if err != nil {
+			return err
+		}
+		if scores.Reason[i] == "" {
+			scores.Reason[i] = reason
+		}
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	names, err := outputNames(inputs, opt.Format)
-	if err != nil && opt.Shards == 0 {
+	if err != nil && opt.Shards == 0 && opt.Format != manifestsFormat {
 		return stageResult{}, err
 	}
 	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
@@ -109,9 +109,12 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
-	if opt.Shards > 0 {
+	switch {
+	case opt.Format == manifestsFormat:
+		err = writeManifests(ctx, s, selection)
+	case opt.Shards > 0:
 		err = writeMerged(ctx, s, selection, opt, task)
-	} else {
+	default:
 		err = writeEach(ctx, s, selection, job, names, opt.Workers, task)
 	}
 	if err != nil {

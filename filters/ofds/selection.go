@@ -75,4 +75,5 @@ type ClassOutcome struct {
 type OFDS struct {
 	Options Options
 	Product kmeans.Product // nil means plain Go
+	Workers int            // goroutines of k-means; 0 means one per processor; does not change the result
 }

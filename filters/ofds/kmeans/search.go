@@ -64,7 +64,7 @@ func (s *search) among(centroids Matrix) {
 // Sizes of what is multiplied at a time. Plain Go keeps its results in a
 // second-level cache; another product is called with more, since a call costs.
 const (
-	plainResults  = 1 << 17
+	plainResults  = 1 << 19
 	deviceResults = 1 << 22
 	columnsAtOnce = 1 << 13
 )

@@ -37,7 +37,7 @@ type Config struct {
 func Default(zipf float64, seed uint64) Config {
 	return Config{
 		Seed: seed, Images: 2500, ObjectsPerImage: 4, Classes: 10, Modes: 8, Dim: 32,
-		Zipf: zipf, ModeDecay: 0.6, Apart: 0.7, Spread: 0.6, Scenes: 12, Miss: 0.2, False: 0.15, Mislabel: 0.05,
+		Zipf: zipf, ModeDecay: 0.6, Apart: 1, Spread: 0.4, Scenes: 12, Miss: 0.2, False: 0.15, Mislabel: 0.05,
 	}
 }
 
