@@ -5,6 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
 .PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards clean
+.PHONY: help build plugin demo test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,6 +51,9 @@ bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
+
+bench-ofds: ## select from a million objects against scikit-learn and numpy
+	@bench/ofds.sh
 
 clean: ## remove bin, out and the virtual environments
 	rm -rf bin out .cache

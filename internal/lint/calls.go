@@ -21,6 +21,7 @@ var exiting = map[string]string{
 	"scoring/backend/installplugin/main.go": "a program of its own, for the build",
 	"internal/s3server/gateway/main.go":     "a program of its own, for tests",
 	"bench/shardbench/main.go":              "a program of its own, for the benchmarks",
+	"bench/ofdsbench/main.go":               "a program of its own, for the benchmarks",
 }
 
 // checkCalls wants panic and exit in their places only. Tests are free.

@@ -179,7 +179,7 @@ func (w *ward) costs(ctx context.Context, nodes []node) (costs, error) {
 	err := spread(ctx, w.workers, n, 8, func(from, to int) error {
 		for i := from; i < to; i++ {
 			row := c.row(i)
-			each(n, func(j int) (x, y []float32) { return nodes[i].centroid, nodes[j].centroid },
+			each(i, func(j int) (x, y []float32) { return nodes[i].centroid, nodes[j].centroid },
 				func(j int, square float64) {
 					row[j] = cost32(square * nodes[i].size * nodes[j].size / (nodes[i].size + nodes[j].size))
 				})
@@ -187,6 +187,11 @@ func (w *ward) costs(ctx context.Context, nodes []node) (costs, error) {
 		}
 		return nil
 	})
+	for i := range n {
+		for j := range i {
+			c.row(j)[i] = c.row(i)[j]
+		}
+	}
 	return c, err
 }
 
