@@ -152,6 +152,30 @@ def nested():
     expect("plain.parquet", pool())
 
 
+def pages():
+    """Vectors in many small pages: with a dictionary, one that is given up, and none; of both versions."""
+    pick = np.random.default_rng(6)
+    table = [[], [1.5], None, [0.25, None, -0.0], [float(np.float16(x)) for x in pick.normal(size=40)]]
+    images, rows = [], []
+    for i in range(40):
+        vectors = [table[int(pick.integers(0, 5))] for _ in range(int(pick.integers(0, 5)))]
+        top = table[i % 5]
+        rows.append({"image_id": str(i), "vec": top, "objects": [{"class": "a", "box": [0, 0, 1, 1], "vec": v} for v in vectors] if i % 7 else None})
+        nan = lambda v: v if v is None else [float("nan") if x is None else x for x in v]
+        images.append({"ID": str(i), "Vector": nan(top), "Objects": [
+            {"ID": str(k), "Class": "a", "Score": 1.0, "Box": [0.0, 0.0, 1.0, 1.0], "Vector": nan(v)} for k, v in enumerate(vectors)] if i % 7 else []})
+    for name, vector, kw in [("dictionary", pa.float32(), {}), ("fallback", pa.float64(), {"dictionary_pagesize_limit": 64}),
+                             ("splits", pa.float32(), {"use_dictionary": ["image_id"], "column_encoding": None, "use_byte_stream_split": ["vec.list.element"]}),
+                             ("version2", pa.float16(), {"data_page_version": "2.0", "use_dictionary": False})]:
+        kind = pa.struct([("class", pa.string()), ("box", pa.list_(pa.float32())), ("vec", pa.list_(vector))])
+        pages = pa.Table.from_pylist(rows, pa.schema([("image_id", pa.string()), ("vec", pa.list_(vector)), ("objects", pa.list_(kind))]))
+        parquet(f"pages-{name}.parquet", pages, row_group_size=25, data_page_size=50, write_batch_size=4, **{k: v for k, v in kw.items() if v is not None})
+        if name == "dictionary":
+            expect(f"pages-{name}.parquet", images)
+        else:
+            truth[f"pages-{name}.parquet"] = {"same": "pages-dictionary.parquet"}
+
+
 def other_names():
     kind = pa.struct([("category", pa.dictionary(pa.int8(), pa.string())), ("bbox", pa.list_(pa.float64())), ("confidence", pa.float64()),
                       ("iscrowd", pa.int8()), ("difficult", pa.int8()), ("embedding", pa.list_(pa.float64()))])
@@ -466,6 +490,7 @@ def traps():
 
 
 nested()
+pages()
 other_names()
 arrow_types()
 hub()
