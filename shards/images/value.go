@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/curate-data/curate/shards/half"
 )
 
 // A value of a row, of whatever format, is one of: nil, bool, int64, float64,
@@ -75,7 +77,7 @@ func arrowScalar(a arrow.Array, i int) any {
 		}
 		return foreign("uint64 beyond 9223372036854775807")
 	case *array.Float16:
-		return float64(float16(a.Value(i).Uint16()))
+		return float64(half.Float32(a.Value(i).Uint16()))
 	case *array.Float32:
 		return float64(a.Value(i))
 	case *array.Float64:
@@ -113,7 +115,7 @@ func arrowList(a arrow.Array, from, to int) any {
 	case *array.Float16:
 		out := make([]float32, to-from)
 		for k := range out {
-			out[k] = float16(floats.Value(from + k).Uint16())
+			out[k] = half.Float32(floats.Value(from + k).Uint16())
 		}
 		return withNaNs(a, from, out, float32(math.NaN()))
 	case *array.Int64:
