@@ -1,0 +1,154 @@
+package annotations
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/curate-data/curate/pipeline"
+)
+
+// segmentation reads COCO's mask: a list of polygons, or run lengths. Polygons of
+// fewer than three points, which hold no area, are left out; nil means that
+// nothing is left.
+func segmentation(raw json.RawMessage) (*pipeline.Mask, error) {
+	if absent(raw) {
+		return nil, nil
+	}
+	switch raw[0] {
+	case '[':
+		return polygons(raw)
+	case '{':
+		return runLengths(raw)
+	}
+	return nil, fmt.Errorf("want polygons or run lengths, found %s", brief(raw))
+}
+
+// polygons reads [[x,y,...],...], and [x,y,...] for a single one.
+func polygons(raw json.RawMessage) (*pipeline.Mask, error) {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return nil, err
+	}
+	if len(parts) > 0 && parts[0][0] != '[' {
+		parts = []json.RawMessage{raw}
+	}
+	var m pipeline.Mask
+	for i, part := range parts {
+		points, err := floats(part)
+		if err == nil && len(points)%2 != 0 {
+			err = fmt.Errorf("%d numbers are no pairs of x and y", len(points))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("polygon %d: %w", i, err)
+		}
+		if len(points) >= 6 {
+			m.Polygons = append(m.Polygons, points)
+		}
+	}
+	if len(m.Polygons) == 0 {
+		return nil, nil
+	}
+	return &m, nil
+}
+
+// runLengths reads {"size": [height, width], "counts": ...}, where counts are a
+// list or COCO's compressed string.
+func runLengths(raw json.RawMessage) (*pipeline.Mask, error) {
+	var rle struct{ Size, Counts json.RawMessage }
+	if err := json.Unmarshal(raw, &rle); err != nil {
+		return nil, err
+	}
+	if absent(rle.Size) && absent(rle.Counts) {
+		return nil, nil
+	}
+	size, err := floats(rle.Size)
+	if err == nil && len(size) != 2 {
+		err = errors.New("want height and width")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("size of run lengths: %w", err)
+	}
+	var m pipeline.Mask
+	if m.Height, err = checkSide(float64(size[0])); err != nil {
+		return nil, fmt.Errorf("height of run lengths: %w", err)
+	}
+	if m.Width, err = checkSide(float64(size[1])); err != nil {
+		return nil, fmt.Errorf("width of run lengths: %w", err)
+	}
+	m.Counts, err = counts(rle.Counts)
+	if err != nil {
+		return nil, fmt.Errorf("counts of run lengths: %w", err)
+	}
+	return &m, checkRuns(&m)
+}
+
+// counts reads run lengths, plain or compressed.
+func counts(raw json.RawMessage) ([]uint32, error) {
+	if absent(raw) {
+		return nil, errors.New("there are none")
+	}
+	if raw[0] == '"' {
+		packed, err := text(raw)
+		if err != nil {
+			return nil, err
+		}
+		return unpackCounts(packed)
+	}
+	var list []uint32
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("want a list of whole numbers or a string, found %s", brief(raw))
+	}
+	return list, nil
+}
+
+// unpackCounts decodes COCO's compressed run lengths: numbers of 5 bits per
+// character, lowest first, a sixth bit saying that more follow; from the fourth
+// on, differences to the number before the last one.
+func unpackCounts(packed string) ([]uint32, error) {
+	const groups = 7 // of 5 bits, for 33 bits with sign
+	list := make([]uint32, 0, len(packed)/2+1)
+	for at := 0; at < len(packed); {
+		var x int64
+		for k := 0; ; k++ {
+			if at == len(packed) {
+				return nil, errors.New("the string ends within a number")
+			}
+			c := int64(packed[at]) - 48
+			if c < 0 || c > 63 {
+				return nil, fmt.Errorf("character %d is %q, which stands for no number", at, packed[at])
+			}
+			if k == groups {
+				return nil, fmt.Errorf("the number that ends at character %d has more than 32 bits", at)
+			}
+			at++
+			x |= c & 0x1f << (5 * k)
+			if c&0x20 == 0 {
+				if c&0x10 != 0 {
+					x |= -1 << (5 * (k + 1))
+				}
+				break
+			}
+		}
+		if len(list) > 2 {
+			x += int64(list[len(list)-2])
+		}
+		if x < 0 || x > 1<<32-1 {
+			return nil, fmt.Errorf("run %d has %d pixels", len(list), x)
+		}
+		list = append(list, uint32(x))
+	}
+	return list, nil
+}
+
+// checkRuns wants run lengths to add up to the mask's pixels.
+func checkRuns(m *pipeline.Mask) error {
+	var sum int64
+	for _, n := range m.Counts {
+		sum += int64(n)
+	}
+	if pixels := int64(m.Width) * int64(m.Height); sum != pixels {
+		return fmt.Errorf("run lengths cover %d pixels of %d x %d", sum, m.Width, m.Height)
+	}
+	return nil
+}
