@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/curate-data/curate/filters/ofds"
+	"github.com/curate-data/curate/filters/ofds/baseline"
 )
 
 // methodOFDS is the name of the reconstruction beside those of the baselines.
@@ -79,6 +80,11 @@ func (c ofdsConfig) validate() error {
 		faults = append(faults, fmt.Errorf("budget: want the number of images to choose, above 0, got %d", c.Budget))
 	}
 	faults = append(faults, c.PoolOptions.Validate())
+	if c.isOFDS() {
+		faults = append(faults, c.Options.Validate())
+	} else if _, err := baseline.ByName(c.Method, baseline.Options{}); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 

@@ -25,15 +25,28 @@ func newSelectCommand(a *app) *cobra.Command {
 	var fraction float64
 	var rows, tokens int64
 	var seed uint64
+	var images imageFlags
 	cmd := &cobra.Command{
-		Use:   "select --scores DIR --output DIR (--keep-fraction F | --keep-rows N | --keep-tokens N)",
-		Short: "keep the best rows of the whole pool",
-		Long:  selectHelp + "\n" + exitHelp,
+		Use: `select --scores DIR --output DIR (--keep-fraction F | --keep-rows N | --keep-tokens N)
+  curate select --method ofds --budget B --output DIR (--objects DIR | --annotations PLACE | IN...)`,
+		Short: "keep the best rows of the whole pool, or choose images",
+		Long:  selectHelp + "\n" + selectImagesHelp + "\n" + exitHelp,
 		Example: `  curate select --scores out/scores --output out/selection --keep-fraction 0.0625
   curate select --scores s3://b/scores --output s3://b/selection --keep-rows 100000
-  curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000
+  curate select --method ofds --budget 500 --objects out/objects --output out/chosen
+  curate select --method ofds --budget 500 --annotations detections.json --instances images.json --output out/chosen
+  curate select --method ofds --budget 500 --option quota=sqrt --option nested=true --output out/chosen 'images/*.parquet'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if images.isImageMethod(method, args) {
+				if err := requireFlags(map[string]string{"--output": output}); err != nil {
+					return err
+				}
+				return images.run(cmd.Context(), a, method, output, earlier, seed, args)
+			}
+			if err := noArguments(cmd, args); err != nil {
+				return err
+			}
 			if err := requireFlags(map[string]string{"--scores": scores, "--output": output}); err != nil {
 				return err
 			}
@@ -53,11 +66,12 @@ func newSelectCommand(a *app) *cobra.Command {
 	flags.StringVar(&scores, "scores", "", "folder that 'curate score' wrote")
 	flags.StringVarP(&output, "output", "o", "", "folder for the selection")
 	flags.StringVar(&earlier, "within", "", "folder of an earlier selection: only the rows that it kept are candidates")
-	flags.StringVar(&method, "method", string(colorfilter.Color), "color (prior minus conditional loss), conditional, perplexity or random")
+	flags.StringVar(&method, "method", string(colorfilter.Color), methodHelp())
 	flags.Float64Var(&fraction, "keep-fraction", 0, "keep this fraction of all rows, rounded down (1/tau in the paper)")
 	flags.Int64Var(&rows, "keep-rows", 0, "keep this many rows")
 	flags.Int64Var(&tokens, "keep-tokens", 0, "keep the best rows while their tokens fit")
-	flags.Uint64Var(&seed, "seed", 0, "seed of --method random")
+	flags.Uint64Var(&seed, "seed", 0, "seed of --method random, and of methods for images")
+	images.add(flags)
 	return cmd
 }
 

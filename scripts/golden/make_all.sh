@@ -13,7 +13,9 @@ $olmo/bin/pip install --quiet 'torch==2.15.*' ai2-olmo==0.6.0 'pyarrow<20' safet
 	boto3 google-cloud-storage torchmetrics
 set -x
 $data/bin/python scripts/golden/make_select.py
+$data/bin/python scripts/golden/make_ofds_baselines.py
 $data/bin/python scripts/golden/make_ofds_metrics.py
+$data/bin/python scripts/golden/make_ofds.py
 $data/bin/python scripts/golden/make_tokenizer.py
 $data/bin/python scripts/golden/make_kmeans.py
 $data/bin/python scripts/golden/make_types.py shards/testdata/types

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"path"
 	"strings"
@@ -270,11 +269,6 @@ func (c *coco) close() error {
 		}
 	}
 	return err
-}
-
-// subset implements labels.
-func (c *coco) subset(ctx context.Context, w io.Writer, keep map[string]bool) error {
-	return errors.New("not yet")
 }
 
 // shardName is the name of a place as a shard.

@@ -52,7 +52,8 @@ func Open(ctx context.Context, place Place, opt Options) (*Dataset, error) {
 		opt.Workers = 8
 	}
 	openers := map[Format]func(context.Context, Place, Options) (*Dataset, error){
-		COCO: openCOCO, LVIS: openCOCO, COCOResults: openResults,
+		COCO: openCOCO, LVIS: openCOCO, COCOResults: openResults, VOC: openVOC, YOLO: openYOLO,
+		Cityscapes: openCityscapes, FiftyOne: openFiftyOne, Lightly: openLightly,
 	}
 	open, ok := openers[format]
 	if !ok {

@@ -165,10 +165,9 @@ var flatNames = map[role][]string{
 
 // names are the columns of a shard by role.
 type names struct {
-	given  [roles]string
-	usual  [roles][]string
-	seen   [roles]bool // by role: whether the given name was there
-	always bool        // names were checked against a schema
+	given [roles]string
+	usual [roles][]string
+	seen  [roles]bool // whether the given name was there
 }
 
 func newNames(c Columns, flat bool) *names {

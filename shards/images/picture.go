@@ -21,6 +21,7 @@ import (
 // empty. The bytes are the row's.
 func (d *decoder) bytes(r *row, n *names) (data []byte, path string, err error) {
 	if r.data != nil {
+		n.seen[imageBytes] = true
 		return r.data, "", nil
 	}
 	v, name, _ := n.get(r.values, imageBytes)

@@ -50,6 +50,9 @@ func Open(ctx context.Context, in shards.Input, opt Options) (*Reader, error) {
 // Close closes the shard.
 func (r *Reader) Close() error { return r.shard.Close() }
 
+// Input returns what the reader was opened from.
+func (r *Reader) Input() shards.Input { return r.in }
+
 // Encoder says what made the vectors of a vector sidecar; the zero Encoder for
 // other shards.
 func (r *Reader) Encoder() Encoder { return r.encoder }
@@ -83,6 +86,7 @@ func (r *Reader) inspect() error {
 			}
 			take[name] = true
 		}
+		take[rowsColumn], take[shards.ColumnReason] = true, true
 	}
 	for _, f := range schema.Fields() { // in the file's order
 		if take[f.Name] {
@@ -272,6 +276,9 @@ func fieldNames(list []arrow.Field) string {
 func (r *Reader) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
 		for s, err := range r.spans(ctx) {
+			if err == nil && s.last > s.first {
+				s.img.Rows = s.last - s.first + 1
+			}
 			if !yield(s.img, err) {
 				return
 			}

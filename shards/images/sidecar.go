@@ -93,6 +93,8 @@ func sidecarSchema(e Encoder) *arrow.Schema {
 		{Name: "vec", Type: vector, Nullable: true},
 		{Name: "unlabelled", Type: arrow.ListOfNonNullable(arrow.BinaryTypes.String), Nullable: true},
 		{Name: "objects", Type: arrow.ListOfNonNullable(object)},
+		{Name: rowsColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+		{Name: shards.ColumnReason, Type: arrow.BinaryTypes.String, Nullable: true},
 	}, &meta)
 }
 
@@ -212,6 +214,12 @@ func (b *sidecarBuilder) add(img *pipeline.Image) {
 			classes.ValueBuilder().(*array.StringBuilder).Append(c)
 		}
 	}
+	if rows := b.Field(9).(*array.Int64Builder); img.Rows > 1 {
+		rows.Append(img.Rows)
+	} else {
+		rows.AppendNull()
+	}
+	appendText(b.Field(10), string(img.Reason))
 	b.objects.Append(true)
 	for i := range img.Objects {
 		b.addObject(&img.Objects[i])

@@ -100,6 +100,9 @@ func arrowScalar(a arrow.Array, i int) any {
 
 // arrowList returns the elements from, ..., to-1 of an array.
 func arrowList(a arrow.Array, from, to int) any {
+	if from < 0 || to < from || to > a.Len() { // before memory is asked for
+		panic(fmt.Sprintf("a list of the elements %d to %d of %d", from, to, a.Len()))
+	}
 	switch floats := a.(type) {
 	case *array.Float32:
 		out := slices.Clone(floats.Float32Values()[from:to])
@@ -118,7 +121,7 @@ func arrowList(a arrow.Array, from, to int) any {
 			return slices.Clone(floats.Int64Values()[from:to])
 		}
 	}
-	out := make(list, max(0, to-from))
+	out := make(list, to-from)
 	integers := len(out) > 0
 	for k := range out {
 		out[k] = arrowValue(a, from+k)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"runtime"
@@ -90,32 +91,80 @@ func (e *Evaluator) redundancy(ctx context.Context, c *Class, chosen []int) erro
 	}
 	points := e.pool.Vectors.Gather(e.sample(rows))
 	n := points.Rows()
-	nearest := make([]float64, n)
-	var pairs atomic.Int64
-	parallel(n, e.opt.Workers, func(i int) {
-		if ctx.Err() != nil {
-			return
-		}
-		least, alike := math.Inf(1), int64(0)
-		for j := range n {
-			if j == i {
-				continue
-			}
-			d := squared(points.Row(i), points.Row(j))
-			least = min(least, d)
-			if j > i && d < e.opt.NearDuplicate*e.opt.NearDuplicate {
-				alike++
-			}
-		}
-		nearest[i] = math.Sqrt(least)
-		pairs.Add(alike)
-	})
+	nearest, pairs, err := e.alike(ctx, points)
+	if err != nil {
+		return err
+	}
 	sum := 0.0
 	for _, d := range nearest {
 		sum += d
 	}
-	c.NearestMean, c.NearDuplicates = Number(sum/float64(n)), pairs.Load()
-	return ctx.Err()
+	c.NearestMean, c.NearDuplicates = Number(sum/float64(n)), pairs
+	return nil
+}
+
+// alike returns the distance of each point to the nearest other one, and the
+// number of near-duplicate pairs. A product of matrices tells the distances
+// approximately; where its rounding could decide, they are computed exactly.
+func (e *Evaluator) alike(ctx context.Context, points kmeans.Matrix) ([]float64, int64, error) {
+	product := e.opt.Product
+	if product == nil {
+		product = kmeans.Plain()
+	}
+	n, square := points.Rows(), make([]float64, points.Rows())
+	for i := range square {
+		square[i] = squared(points.Row(i), make([]float32, points.Dim))
+	}
+	longest := slices.Max(square)
+	// Sums of float32 in any order, and of their rounding into float32.
+	margin := float64(points.Dim+16) * longest * 4 / (1 << 24)
+	near := e.opt.NearDuplicate * e.opt.NearDuplicate
+	nearest := make([]float64, n)
+	var pairs atomic.Int64
+	const block = 128
+	blocks := (n + block - 1) / block
+	failed := make([]error, blocks)
+	parallel(blocks, e.opt.Workers, func(at int) {
+		from, to := at*block, min(n, (at+1)*block)
+		out := make([]float32, (to-from)*n)
+		if failed[at] = product.Multiply(ctx, points.Slice(from, to), points, out); failed[at] != nil {
+			return
+		}
+		for i := from; i < to; i++ {
+			inner := out[(i-from)*n : (i-from+1)*n]
+			rough := func(j int) float64 { return square[i] + square[j] - 2*float64(inner[j]) }
+			least := math.Inf(1)
+			for j := range n {
+				if j != i {
+					least = min(least, rough(j))
+				}
+			}
+			nearest[i] = math.Inf(1)
+			for j := range n {
+				r := rough(j)
+				if j == i || r > max(near, least+margin)+margin {
+					continue
+				}
+				d := squared(points.Row(i), points.Row(j))
+				nearest[i] = min(nearest[i], d)
+				if j > i && d < near {
+					pairs.Add(1)
+				}
+			}
+			nearest[i] = math.Sqrt(nearest[i])
+		}
+	})
+	return nearest, pairs.Load(), cmp.Or(ctx.Err(), first(failed))
+}
+
+// first returns the first error that is one.
+func first(all []error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // squared returns the square of the Euclidean distance.

@@ -310,7 +310,7 @@ func TestMap(t *testing.T) {
 			t.Errorf("object %d at %v", point.Object, point.X)
 		}
 	}
-	if len(points) != 23 || chosen != 3 || math.Abs(float64(shown)-1) > 1e-9 {
+	if len(points) != 22 || chosen != 3 || math.Abs(float64(shown)-1) > 1e-9 {
 		t.Errorf("%d points, %d chosen, %v shown", len(points), chosen, shown)
 	}
 	if points, _, err := e.Map(t.Context(), 2, s, 20); len(points) != 0 || err != nil {
@@ -352,4 +352,58 @@ func TestCurvesOnTruth(t *testing.T) {
 	if on := measure(t, p, Options{}, 0, 1, 2, 3).Proposals.Overall.CoverP95; without.CoverP95.Mean != on || with.CoverP95.Mean == on {
 		t.Errorf("cover %v on truth, %v without its vectors, want %v", with.CoverP95, without.CoverP95, on)
 	}
+}
+
+// The fast way to compare all pairs finds what comparing them one by one does,
+// also where there are exact duplicates and distances at the limit.
+func TestAlikeIsExact(t *testing.T) {
+	random := rand.New(rand.NewPCG(8, 9))
+	points := kmeans.NewMatrix(400, 24)
+	for i := range points.Data {
+		points.Data[i] = 100 + random.Float32() // far from 0, where rounding is coarse
+	}
+	for i := 0; i < 40; i += 2 {
+		copy(points.Row(i), points.Row(i+1))
+	}
+	for i := 40; i < 80; i += 2 { // just below and just above the limit
+		copy(points.Row(i), points.Row(i+1))
+		points.Row(i)[0] += float32(0.5 + 0.001*float64(i%4-1))
+	}
+	e := &Evaluator{opt: Options{NearDuplicate: 0.5}}
+	nearest, pairs, err := e.alike(t.Context(), points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want int64
+	for i := range 400 {
+		least := math.Inf(1)
+		for j := range 400 {
+			if j == i {
+				continue
+			}
+			d := squared(points.Row(i), points.Row(j))
+			least = min(least, d)
+			if j > i && d < 0.25 {
+				want++
+			}
+		}
+		if nearest[i] != math.Sqrt(least) {
+			t.Errorf("point %d: %v, want %v", i, nearest[i], math.Sqrt(least))
+		}
+	}
+	if pairs != want || want < 21 || want > 39 {
+		t.Errorf("%d pairs, want %d", pairs, want)
+	}
+	e.opt.Product = failing{}
+	if _, _, err := e.alike(t.Context(), points); !errors.Is(err, errFailing) {
+		t.Errorf("got %v", err)
+	}
+}
+
+var errFailing = errors.New("no device")
+
+type failing struct{}
+
+func (failing) Multiply(context.Context, kmeans.Matrix, kmeans.Matrix, []float32) error {
+	return errFailing
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Spread          float64 // of objects around their mode, in the same way
 	Scenes          int
 	Miss            float64 // chance that the detector misses an object
-	False           float64 // false detections per true object
+	False           float64 // false detections per true object: of the frequent classes more often, with low scores
 	Mislabel        float64 // chance that the detector takes an object for another class
 }
 
@@ -37,7 +37,7 @@ type Config struct {
 func Default(zipf float64, seed uint64) Config {
 	return Config{
 		Seed: seed, Images: 2500, ObjectsPerImage: 4, Classes: 10, Modes: 8, Dim: 32,
-		Zipf: zipf, ModeDecay: 0.6, Apart: 0.7, Spread: 0.6, Scenes: 12, Miss: 0.2, False: 0.15, Mislabel: 0.05,
+		Zipf: zipf, ModeDecay: 0.6, Apart: 1, Spread: 0.4, Scenes: 12, Miss: 0.2, False: 0.15, Mislabel: 0.05,
 	}
 }
 
@@ -137,7 +137,7 @@ func (p *Pool) image(random *rand.Rand, i int) *pipeline.Image {
 			seen[j] += float64(x) / float64(objects)
 		}
 		if random.Float64() < p.False {
-			p.detect(random, image, random.IntN(p.Classes), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
+			p.detect(random, image, p.drawClass(random), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
 		}
 		if random.Float64() < p.Miss {
 			continue

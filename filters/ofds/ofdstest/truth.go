@@ -79,16 +79,17 @@ func (p *Pool) measure(class int, chosen map[string]bool) (recall, cover float64
 	return float64(len(hit)) / float64(len(modes)), distances[(len(distances)-1)*95/100], len(in), true
 }
 
+// nearest uses that vectors have length 1.
 func nearest(v []float32, others [][]float32) float64 {
-	least := missing * missing
+	most := float32(1 - missing*missing/2) // inner product
 	for _, other := range others {
-		d := 0.0
+		product := float32(0)
 		for j, x := range other {
-			d += float64(x-v[j]) * float64(x-v[j])
+			product += x * v[j]
 		}
-		least = min(least, d)
+		most = max(most, product)
 	}
-	return math.Sqrt(least)
+	return math.Sqrt(max(0, 2-2*float64(most)))
 }
 
 // Mean is the mean of several measures.
