@@ -39,11 +39,15 @@ func (s *Shard) schema() (*arrow.Schema, error) {
 		}
 		return decodeSchema(schema.encode())
 	case *arrowReader:
-		message, err := r.schemaMessage()
+		schema, _, err := r.readPlain()
 		if err != nil {
 			return nil, err
 		}
-		return decodeSchema(message)
+		plain := arrowSchema{meta: schema.meta}
+		for _, f := range schema.fields {
+			plain.fields = append(plain.fields, f.plain())
+		}
+		return decodeSchema(plain.encode())
 	}
 	return nil, s.noRecords()
 }
@@ -81,9 +85,11 @@ func decodeSchema(message []byte) (schema *arrow.Schema, err error) {
 // shard, of any type, in row order. columns are names of columns, or dotted
 // paths to fields of structs: of Parquet no other is read or yielded, of Arrow
 // the struct is. A record of Parquet has some MB or one row, one of Arrow is a
-// record batch of the file. In Parquet dictionaries are decoded and lists of a
-// fixed size are lists. Values of Arrow files are as they are in the file: an
-// offset may lead out of its array, so that reading it panics.
+// record batch of the file. In Parquet dictionaries are decoded, lists of a fixed
+// size are lists, and decimals have 128 bits at least; in Arrow decimals of fewer
+// are integers. Extension types are their storage. Values of Arrow files are as
+// they are in the file: an offset may lead out of its array, so that reading it
+// panics.
 //
 // The receiver owns each batch; after an error nothing more is yielded.
 func (s *Shard) Records(ctx context.Context, columns []string, from, to int) iter.Seq2[pipeline.Batch, error] {
@@ -174,6 +180,11 @@ func (s *Shard) Samples(ctx context.Context, wanted func(ext string) bool) iter.
 func (r *arrowReader) recordBatches(ctx context.Context, mem allocator, columns []string, from, to int) iter.Seq2[pipeline.Batch, error] {
 	return func(yield func(pipeline.Batch, error) bool) {
 		if from == to {
+			return
+		}
+		_, r, err := r.readPlain()
+		if err != nil {
+			yield(pipeline.Batch{}, err)
 			return
 		}
 		row, group := int64(0), from

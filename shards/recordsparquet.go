@@ -27,19 +27,24 @@ func recordTable(footer *parquetFooter) (arrowSchema, []*assembly, error) {
 	schema, nodes, err := parquetTable(footer)
 	for _, f := range schema.fields {
 		f.dropDicts()
-		f.dropSizes()
+		f.soften()
 	}
 	return schema, nodes, err
 }
 
-// dropSizes makes lists of those whose size the Arrow schema beside a Parquet
-// file claims: a null would take as much memory as it says.
-func (f *arrowField) dropSizes() {
-	if f.kind == kindFixedList {
+// soften makes plain lists of those whose size the Arrow schema beside a Parquet
+// file claims, for a null would take as much memory as it says, and decimals of a
+// width that the Arrow library knows.
+func (f *arrowField) soften() {
+	switch {
+	case f.kind == kindFixedList:
 		f.kind, f.size = kindList, 0
+	case f.kind == kindDecimal && f.bits < 128:
+		f.bits = 128
 	}
+	f.meta = nil
 	for _, c := range f.children {
-		c.dropSizes()
+		c.soften()
 	}
 }
 
@@ -102,27 +107,28 @@ type wantedPath struct {
 // node returns what is wanted of a node; nil for nothing.
 func (p *columnPick) node(n *assembly, wanted []wantedPath) *assembly {
 	var below []wantedPath
+	whole := false
 	for _, w := range wanted {
 		if w.path == n.field.name {
-			p.found[w.index] = true
-			return n
-		}
-		if rest, ok := strings.CutPrefix(w.path, n.field.name+"."); ok && n.element == nil && !n.list {
+			p.found[w.index], whole = true, true
+		} else if rest, ok := strings.CutPrefix(w.path, n.field.name+"."); ok && n.element == nil && !n.list {
 			below = append(below, wantedPath{rest, w.index})
 		}
 	}
-	if below == nil {
-		return nil
-	}
 	part, field := *n, *n.field
 	part.field, part.children, part.leaves, field.children = &field, nil, 0, nil
-	for _, child := range n.children {
-		if child = p.node(child, below); child != nil {
-			part.children, field.children = append(part.children, child), append(field.children, child.field)
-			part.leaves += child.leaves
+	if below != nil {
+		for _, child := range n.children {
+			if child = p.node(child, below); child != nil {
+				part.children, field.children = append(part.children, child), append(field.children, child.field)
+				part.leaves += child.leaves
+			}
 		}
 	}
-	if len(part.children) == 0 {
+	switch {
+	case whole:
+		return n
+	case len(part.children) == 0:
 		return nil
 	}
 	return &part
@@ -230,6 +236,7 @@ func newRecordSink(plan *recordPlan, mem memory.Allocator) (*recordSink, error) 
 		t.columns = append(t.columns, newOutColumn(f, t.dicts))
 	}
 	s.assembler = newAssembler(t, plan.roots)
+	s.takeRuns()
 	return s, nil
 }
 

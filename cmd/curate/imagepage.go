@@ -42,7 +42,11 @@ func (w *imageSelection) page(ctx context.Context, opt selectImagesOptions, eval
 	}
 	page.Facts = []report.Fact{{Name: "seed", Value: fmt.Sprint(w.seed)}, {Name: "k-means runs", Value: fmt.Sprint(w.outcome.Fits)}}
 	if p, ok := w.source.(*embedPool); ok {
-		page.Facts = append(page.Facts, report.Fact{Name: "vectors", Value: optionOf(p.manifest, "encoder")})
+		var detail embedDetail
+		if err := decodeDetail(p.manifest, &detail); err != nil {
+			return nil, err
+		}
+		page.Facts = append(page.Facts, report.Fact{Name: "vectors", Value: detail.Encoder})
 	}
 	w.counts(&page)
 	w.classes(&page, m)

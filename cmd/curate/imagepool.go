@@ -88,6 +88,7 @@ func (p *embedPool) begin(_ context.Context, s *stage) error {
 		}
 	}
 	s.options["objects"], s.options["sidecars"], s.options["labels"] = p.manifest.Key, sidecars, p.places().Labels
+	s.options["images"] = p.places()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -27,7 +28,7 @@ type imageRows struct {
 // form each of its objects has one.
 type imageRow struct {
 	row, rows int64
-	reason    pipeline.Reason // of an earlier filter
+	reason    pipeline.Reason // of an earlier filter, or why it is no candidate
 }
 
 // Images implements pipeline.ImageSource.
@@ -41,12 +42,14 @@ func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				yield(nil, err)
 				return
 			}
-			at := imageRow{row: image.Row, rows: max(1, image.Rows)}
+			at := imageRow{row: image.Row, rows: max(1, image.Rows), reason: image.Reason}
 			if r.earlier != nil {
-				if at.reason, err = before.of(ctx, r.earlier, image.RowID); err != nil {
+				reason, err := before.of(ctx, r.earlier, image.RowID)
+				if err != nil {
 					yield(nil, err)
 					return
 				}
+				at.reason = cmp.Or(reason, at.reason)
 			}
 			if _, known := r.rows[image.Shard]; !known {
 				r.shards = append(r.shards, image.Shard)

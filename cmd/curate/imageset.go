@@ -150,6 +150,15 @@ func (s *imageSet) addLabels(ctx context.Context, st *stage) error {
 	return nil
 }
 
+// addLabels makes the labels at some place the input of a stage.
+func addLabels(ctx context.Context, s *stage, places imagePlaces) error {
+	set, err := s.app.openImages(ctx, places)
+	if err != nil {
+		return err
+	}
+	return errors.Join(set.addLabels(ctx, s), set.close())
+}
+
 // filesOnly is a store that is read alone.
 type filesOnly struct{ annotations.Files }
 
@@ -186,10 +195,7 @@ func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				continue
 			}
 			s.at = i
-			for image, err := range s.ofShard(ctx, i, s.data) {
-				if err == nil {
-					join.add(image)
-				}
+			for image, err := range join.apply(s.ofShard(ctx, i, s.data)) {
 				if !yield(image, err) || err != nil {
 					return
 				}
@@ -294,6 +300,20 @@ func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
 
 // fileName is the last part of a path or URI.
 func fileName(uri string) string { return path.Base(strings.ReplaceAll(uri, `\`, "/")) }
+
+// apply gives images the objects of their labels.
+func (j *join) apply(all iter.Seq2[*pipeline.Image, error]) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		for image, err := range all {
+			if err == nil {
+				j.add(image)
+			}
+			if !yield(image, err) || err != nil {
+				return
+			}
+		}
+	}
+}
 
 // add gives an image the objects of its labels.
 func (j *join) add(image *pipeline.Image) {

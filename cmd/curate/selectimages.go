@@ -78,6 +78,7 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	if err := opt.Pool.begin(ctx, st); err != nil {
 		return stageResult{}, err
 	}
+	st.options["kind"] = imagesKind
 	st.options["selection"], st.options["seed"], st.options["unit"] = opt.Config, opt.Seed, string(scoring.Document)
 	if w.earlier, err = readWithin(ctx, a, opt.Earlier, string(scoring.Document), opt.Pool.manifestInputs(st)); err != nil {
 		return stageResult{}, err
@@ -88,6 +89,15 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	if result, done, err := st.done(ctx, st.backend); done || err != nil {
 		return result, err
 	}
+	if err := w.readPool(ctx); err != nil {
+		return stageResult{}, err
+	}
+	product, closeProduct, err := w.openProduct()
+	if err != nil {
+		return stageResult{}, err
+	}
+	defer closeProduct()
+	w.product = product
 	if err := w.choose(ctx); err != nil {
 		return stageResult{}, err
 	}
@@ -100,17 +110,8 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	return st.finish(ctx)
 }
 
-// choose reads the pool and runs the method.
+// choose runs the method.
 func (w *imageSelection) choose(ctx context.Context) error {
-	if err := w.readPool(ctx); err != nil {
-		return err
-	}
-	product, closeProduct, err := w.openProduct()
-	if err != nil {
-		return err
-	}
-	defer closeProduct()
-	w.product = product
 	preselected, err := w.preselected(ctx)
 	if err != nil {
 		return err

@@ -44,7 +44,6 @@ func (r *run) outcomes() []ClassOutcome {
 		out[i] = ClassOutcome{
 			Objects: int64(len(c.objects)), Images: int64(c.images), Quota: int64(max(c.quota, c.chosen)), Chosen: int64(c.chosen),
 			Unreachable: len(c.objects) == 0,
-			Starved:     len(c.objects) > 0 && c.quota == 0 && r.budget < float64(len(r.order)) && r.opt.Quota != "explicit",
 		}
 	}
 	for _, choice := range r.choices {
@@ -52,6 +51,10 @@ func (r *run) outcomes() []ClassOutcome {
 		for _, o := range r.pool.Objects[i.First:i.End] {
 			out[o.Class].Achieved++
 		}
+	}
+	for i := range out {
+		o := &out[i]
+		o.Starved = o.Objects > 0 && o.Quota == 0 && o.Achieved == 0 && r.budget < float64(len(r.order)) && r.opt.Quota != "explicit"
 	}
 	return out
 }
@@ -79,13 +82,13 @@ func (r *run) warnClasses(outcomes []ClassOutcome) {
 	for i, o := range outcomes {
 		switch {
 		case o.Starved:
-			starved = append(starved, fmt.Sprintf("%s (%d)", r.pool.Classes[i], o.Achieved))
+			starved = append(starved, r.pool.Classes[i])
 		case o.Unreachable:
 			unreachable = append(unreachable, r.pool.Classes[i])
 		}
 	}
 	if len(starved) > 0 {
-		r.warn("the budget of %v is smaller than the number of classes, %d: no image was chosen for these (objects that other images bring): %s", r.budget, len(r.order), shorten(starved))
+		r.warn("the budget of %v is smaller than the number of classes, %d: nothing was chosen for %s", r.budget, len(r.order), shorten(starved))
 	}
 	if len(unreachable) > 0 {
 		r.warn("no proposal of these classes passed the filters: %s", shorten(unreachable))

@@ -32,15 +32,7 @@ func (o OFDS) Select(ctx context.Context, pool *Pool, budget int, seed uint64) (
 	if err != nil {
 		return nil, err
 	}
-	if r.opt.Nested {
-		err = r.sequence(ctx)
-	} else {
-		err = r.spend(ctx)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("select images: %w", err)
-	}
-	return r.selection(), nil
+	return r.do(ctx)
 }
 
 // run is one selection at work.
@@ -50,6 +42,7 @@ type run struct {
 	seed    uint64
 	product kmeans.Product
 	workers int
+	cluster func(context.Context, kmeans.Matrix, kmeans.Options) (*kmeans.Result, error) // kmeans.Fit
 
 	classes []class // one per class of the pool
 	order   []int   // classes with objects, in the order of selection
@@ -101,7 +94,7 @@ func newRun(o OFDS, pool *Pool, budget int, seed uint64) (*run, error) {
 		return nil, fmt.Errorf("select images: the pool has %d objects and %d vectors of objects: embed them first, or choose a method that needs no vectors", len(pool.Objects), pool.Vectors.Rows())
 	}
 	r := &run{
-		pool: pool, opt: o.Options.WithDefaults(), seed: seed, product: o.Product, workers: o.Workers,
+		pool: pool, opt: o.Options.WithDefaults(), seed: seed, product: o.Product, workers: o.Workers, cluster: kmeans.Fit,
 		classes: make([]class, len(pool.Classes)), budget: float64(budget), left: float64(budget),
 		in: make([]bool, len(pool.Images)), before: make([]bool, len(pool.Images)), forWhom: make([]int32, len(pool.Images)),
 		group: make(map[string]int),
@@ -177,6 +170,17 @@ func (r *run) preselect() {
 
 func (r *run) warn(format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+}
+
+func (r *run) do(ctx context.Context) (*Selection, error) {
+	work := r.spend
+	if r.opt.Nested {
+		work = r.sequence
+	}
+	if err := work(ctx); err != nil {
+		return nil, fmt.Errorf("select images: %w", err)
+	}
+	return r.selection(), nil
 }
 
 // spend goes through the classes until the budget is spent, then fills it.

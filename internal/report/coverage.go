@@ -16,7 +16,7 @@ type coverageView struct {
 	ID, Name, Meaning string
 	Better            string // "higher is better"
 	Description       string
-	YLabel            string
+	XLabel, YLabel    string
 	X, Y              []tick
 	Height, Bottom    coord
 	Band              string // path data: twice the standard error around the first method
@@ -41,13 +41,13 @@ type lineRow struct {
 // legendEntry is one method with its color.
 type legendEntry struct{ Name, Class, Failed string }
 
-func newCoverageView(c CoverageChart, id string, class map[string]string) *coverageView {
+func newCoverageView(c CoverageChart, id, unit string, class map[string]string) *coverageView {
 	low, high, budgets := coverageRange(c.Series)
 	if len(budgets) == 0 {
 		return nil
 	}
 	v := &coverageView{ID: id, Name: name(c.Name, "(no name)"), Meaning: sentence(c.Meaning, ""),
-		Better: "higher is better", Height: chartHeight, Bottom: chartHeight + 18}
+		Better: "higher is better", XLabel: "budget in " + unit, Height: chartHeight, Bottom: chartHeight + 18}
 	if c.Lower {
 		v.Better = "lower is better"
 	}
@@ -72,11 +72,11 @@ func newCoverageView(c CoverageChart, id string, class map[string]string) *cover
 		for j, p := range points {
 			line.Path += "ML"[min(j, 1):min(j, 1)+1] + at(p, p.Mean)
 			line.Dots = append(line.Dots, heldDot{x.at(scale(p.Budget)), y.at(p.Mean),
-				fmt.Sprintf("%s, %s images: %s", line.Name, count(p.Budget), withError(p))})
+				fmt.Sprintf("%s, %s %s: %s", line.Name, count(p.Budget), unit, withError(p))})
 		}
 		if i == 0 {
 			v.Band = band(points, at)
-			v.Description = describe(v.Name, line.Name, points)
+			v.Description = describe(v.Name, line.Name, unit, points)
 		}
 		v.Lines = append(v.Lines, line)
 		v.Table = append(v.Table, newLineRow(line.Name, points, budgets))
@@ -154,13 +154,13 @@ func band(points []BudgetPoint, at func(BudgetPoint, float64) string) string {
 	return "M" + strings.Join(append(there, back...), "L") + "Z"
 }
 
-func describe(figure, method string, points []BudgetPoint) string {
+func describe(figure, method, unit string, points []BudgetPoint) string {
 	if len(points) == 0 {
 		return figure + " by budget."
 	}
 	first, last := points[0], points[len(points)-1]
-	return fmt.Sprintf("%s by budget. %s: %s at %s images, %s at %s.", figure, method,
-		withError(first), count(first.Budget), withError(last), count(last.Budget))
+	return fmt.Sprintf("%s by budget. %s: %s at %s %s, %s at %s.", figure, method,
+		withError(first), count(first.Budget), unit, withError(last), count(last.Budget))
 }
 
 func newLineRow(method string, points []BudgetPoint, budgets []int64) lineRow {

@@ -19,6 +19,7 @@ type OFDS struct {
 
 	Warnings []string // such as classes that nothing was chosen for
 	Asked    string   // the budget in words, such as "20 images"; empty to leave it out
+	Unit     string   // of budgets, in the plural; "images" when empty
 
 	Images  Counts // candidate images: RowsIn, Kept and Dropped; tokens are not used
 	Objects Counts // objects of the candidates: RowsIn came in, Kept passed the filters, Dropped did not
@@ -26,7 +27,7 @@ type OFDS struct {
 	ChosenObjects int64
 
 	Figures Coverage
-	Classes []Class // in any order; the page sorts the rarest first
+	Classes []Class // in any order; the page sorts by images
 	Curves  []CoverageChart
 	Picks   []Pick // in the order of selection; the page shows the first 48
 	Maps    []ClassMap

@@ -138,6 +138,9 @@ func TestOFDSHostileTexts(t *testing.T) {
 			t.Errorf("page lacks %q", want)
 		}
 	}
+	if m := regexp.MustCompile(`(width|height|r)="-[^"]*"`).FindString(html); m != "" {
+		t.Errorf("page holds %s", m)
+	}
 	for _, bad := range []string{"NaN", "Inf", "+∞"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("page says %q", bad)
@@ -240,20 +243,30 @@ func TestCoverageGeometry(t *testing.T) {
 	points := []BudgetPoint{{1, 0, math.NaN()}, {10, 0.5, 0.1}, {100, 1, 0.1}}
 	charts := []CoverageChart{{Name: "x", Series: []Series{{Name: "a", Points: points}, {Name: "b", Points: points[:1]}}}}
 	_, class := legend(charts)
-	v := newCoverageView(charts[0], "id", class)
+	v := newCoverageView(charts[0], "id", "objects", class)
 	a := v.Lines[1] // drawn last
+	if v.XLabel != "budget in objects" || a.Dots[1].Tip != "a, 10 objects: 0.500 ± 0.100" {
+		t.Errorf("%q, %q", v.XLabel, a.Dots[1].Tip)
+	}
 	if len(v.X) != 3 || v.X[1].At != 50 || v.X[1].Label != "10" || a.Name != "a" || a.Class != "s0" || len(a.Dots) != 3 {
 		t.Fatalf("ticks %v, line %+v", v.X, a)
 	}
-	top, bottom := axis{0, 1, 220, 0}, v.Lines[1].Dots[0].Y
-	if bottom != 220 || a.Dots[2].Y >= a.Dots[1].Y || a.Dots[2].Y <= top.at(1) {
+	if a.Dots[0].Y != 220 || a.Dots[2].Y >= a.Dots[1].Y || a.Dots[2].Y <= 0 {
 		t.Errorf("dots at %v", a.Dots)
 	}
 	if want := fmt.Sprintf("M0 220L500 %vL1000 %v", a.Dots[1].Y, a.Dots[2].Y); a.Path != want {
 		t.Errorf("path %s, want %s", a.Path, want)
 	}
-	if !strings.HasPrefix(v.Band, "M500 ") || !strings.HasSuffix(v.Band, "Z") {
-		t.Errorf("band %s", v.Band)
+	var upper, top, bottomRight, lower float64
+	if _, err := fmt.Sscanf(v.Band, "M500 %gL1000 %gL1000 %gL500 %gZ", &upper, &top, &bottomRight, &lower); err != nil {
+		t.Fatalf("band %s: %v", v.Band, err)
+	}
+	// Twice the error is 0.2, a fifth of what lies between the first dot and the last.
+	want := 0.2 * float64(a.Dots[0].Y-a.Dots[2].Y)
+	for _, edge := range []float64{float64(a.Dots[1].Y) - upper, lower - float64(a.Dots[1].Y), float64(a.Dots[2].Y) - top, bottomRight - float64(a.Dots[2].Y)} {
+		if math.Abs(edge-want) > 0.02 {
+			t.Errorf("the band ends %v from the line, want %v", edge, want)
+		}
 	}
 	if got := strings.Join(v.Table[0].Cells, "|"); got != "0.000|0.500 ± 0.100|1.000 ± 0.100" {
 		t.Errorf("table %s", got)
@@ -282,5 +295,52 @@ func TestMapGeometry(t *testing.T) {
 	}
 	if v.Summary != "3 objects drawn, 2 in chosen images, 1 image chosen for one; the plane shows 0\u00a0% of the variance." {
 		t.Errorf("summary %q", v.Summary)
+	}
+}
+
+// The box of the object that matters lies on top, then those of its class.
+func TestBoxesOnTop(t *testing.T) {
+	thumb, err := NewThumbnail(image.NewGray(image.Rect(0, 0, 100, 50)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Pick{Thumbnail: thumb, Reason: Reason{Class: "a"}, Boxes: []Box{
+		{"a", 0.5, 0, 0, 10, 20, true}, {"a", 0.7, 1, 0, 11, 20, false}, {"b", 0.9, 2, 0, 12, 20, false}, {"b", 0.8, 3, 5, 13, 20, false}, {"a", 0.9, 4, 0, 14, 20, false}}}
+	for i := range 200 {
+		p.Boxes = append(p.Boxes, Box{Class: "c", Score: 0.1, X1: float32(i), X2: 300, Y2: 20})
+	}
+	picks, err := newPicks([]Pick{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boxes := picks[0].Boxes
+	var top []string
+	for _, b := range boxes[len(boxes)-5:] {
+		top = append(top, fmt.Sprint(b.X, b.Y, b.W, b.H, b.Kind, " ", b.Tip))
+	}
+	want := "3 5 10 15other b 0.80|2 0 10 20other b 0.90|1 0 10 20same a 0.70|4 0 10 20same a 0.90|0 0 10 20own a 0.50"
+	if got := strings.Join(top, "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if len(boxes) != mostBoxes || picks[0].Hidden != "55 boxes are not drawn" {
+		t.Errorf("%d boxes, %q", len(boxes), picks[0].Hidden)
+	}
+	if got := fmt.Sprint(picks[0].Counts); got != "[{a 3 true} {c 200 false} {b 2 false}]" {
+		t.Errorf("counts %s", got)
+	}
+}
+
+func TestClassRows(t *testing.T) {
+	rows := classRows([]Class{
+		{Name: "many", Objects: 80, Images: 40, Achieved: 10}, {Name: "missed", Objects: 20, Images: 10, Quota: 1, Starved: true},
+		{Name: "one", Objects: 100, Images: 9, Achieved: 1}, {Name: "none"}})
+	var got []string
+	for _, r := range rows {
+		got = append(got, fmt.Sprint(r.Name, " ", r.PoolW, r.ChosenW, " ", r.Recall, r.Unreachable, r.Uncovered, r.Starved))
+	}
+	// Shares are 40, 10, 50 % of the pool and 91, 0, 9 % of what was chosen.
+	want := "none 0 0 –true false false|one 55 10 1.0\u00a0%false false false|missed 11 0 0.0\u00a0%false true true|many 44 100 12.5\u00a0%false false false"
+	if got := strings.Join(got, "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -63,7 +63,7 @@ func newOFDSView(r OFDS) (*ofdsView, error) {
 	var class map[string]string
 	v.Legend, class = legend(r.Curves)
 	for i, c := range r.Curves {
-		if chart := newCoverageView(c, fmt.Sprintf("coverage-%d", i), class); chart != nil {
+		if chart := newCoverageView(c, fmt.Sprintf("coverage-%d", i), name(r.Unit, "images"), class); chart != nil {
 			v.Charts = append(v.Charts, chart)
 		}
 	}
@@ -118,13 +118,14 @@ func ofdsTiles(r OFDS) []tile {
 		all = append(all, tile{"objects in them", headline(r.ChosenObjects),
 			fmt.Sprintf("of %s (%s)", headline(r.Objects.Kept), percent(r.ChosenObjects, r.Objects.Kept))})
 	}
-	if f.Reachable > 0 {
-		detail := "with an object in a chosen image"
-		if finite(f.Balance) {
-			detail += "; balance " + fixed(f.Balance, 2) + " of 1"
-		}
-		all = append(all, tile{"classes covered", count(f.Covered) + " of " + count(f.Reachable), detail})
+	if f.Reachable <= 0 {
+		return all
 	}
+	covered := "with an object in a chosen image"
+	if finite(f.Balance) {
+		covered += "; balance " + fixed(f.Balance, 2) + " of 1"
+	}
+	all = append(all, tile{"classes covered", count(f.Covered) + " of " + count(f.Reachable), covered})
 	if finite(f.RareRecall) {
 		detail := "of the objects of rare classes"
 		if finite(f.RareLift) {
@@ -142,11 +143,11 @@ func ofdsTiles(r OFDS) []tile {
 	return all
 }
 
-// classRows sorts the rarest classes first, those without objects before them.
+// classRows sorts classes by their images, the fewest first, as the bins do.
 func classRows(classes []Class) []classRow {
 	all := slices.Clone(classes)
 	slices.SortStableFunc(all, func(a, b Class) int {
-		return cmp.Or(cmp.Compare(a.Objects, b.Objects), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Images, b.Images), cmp.Compare(a.Objects, b.Objects), cmp.Compare(a.Name, b.Name))
 	})
 	var pool, chosen int64
 	for _, c := range all {

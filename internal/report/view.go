@@ -227,7 +227,7 @@ func newReasonTable(c Counts, unit, kept string, meanings map[string]string) rea
 	for _, d := range rows {
 		t.Rows = append(t.Rows, dropRow{
 			Reason: name(d.Reason, "(no reason)"), Meaning: meanings[d.Reason],
-			Rows: count(d.Rows), Share: evenly(d.Rows, c.RowsIn), W: coord(ratio(d.Rows, most) * 100),
+			Rows: count(d.Rows), Share: evenly(d.Rows, c.RowsIn), W: coord(max(0, ratio(d.Rows, most)*100)),
 		})
 	}
 	t.Balance = fmt.Sprintf("%s %s in = %s %s + %s dropped", count(c.RowsIn), unit, count(c.Kept), kept, count(dropped))

@@ -97,19 +97,23 @@ func recogniseFolder(ctx context.Context, place Place, infos []shards.ObjectInfo
 		}
 	}
 	prefix := folderPrefix(place.Name)
-	hasXML := false
+	looked := 0 // xml files
 	for _, info := range infos {
 		below := strings.TrimPrefix(info.Name, prefix)
 		base, top := path.Base(below), !strings.Contains(below, "/")
 		switch ending := strings.ToLower(path.Ext(base)); {
 		case strings.HasSuffix(base, cityEnding):
 			add(place.Name, Cityscapes)
+		case base == "samples.json" && format == FiftyOne:
+			add(info.Name, FiftyOne)
 		case base == "schema.json":
 			add(strings.TrimSuffix(path.Dir(info.Name), "."), Lightly)
 		case isYAML(base) && top, base == "classes.txt", ending == ".names":
 			add(place.Name, YOLO)
-		case ending == ".xml" && !hasXML:
-			hasXML = true
+		case ending == ".xml" && format == VOC:
+			add(place.Name, VOC)
+		case ending == ".xml" && looked < 20:
+			looked++
 			if data, err := readSmall(ctx, place.Files, info.Name); err != nil {
 				return nil, fmt.Errorf("find labels %s: %s: %w", place, below, err)
 			} else if strings.Contains(string(data), "<annotation") {
@@ -208,16 +212,11 @@ func sniffTokens(t *tokens) (format Format, err error) {
 				format = LVIS
 				return errStop
 			}
-			return t.rest()
+			return t.elements(func(int64, json.RawMessage) error { return nil })
 		case "samples", "imgHeight", "predictions":
 			format = map[string]Format{"samples": FiftyOne, "imgHeight": Cityscapes, "predictions": Lightly}[key]
 			return errStop
 		}
 		return t.skip()
 	})
-}
-
-// rest passes over what a walk has left of a list.
-func (t *tokens) rest() error {
-	return t.elements(func(int64, json.RawMessage) error { return nil })
 }

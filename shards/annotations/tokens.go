@@ -11,9 +11,7 @@ import (
 const (
 	// maxValue bounds in bytes one value of a list that is read one by one: an
 	// image, an annotation. COCO's largest has 100 kB.
-	maxValue = 32 << 20
-	// maxDepth bounds how deeply values are nested that are passed over.
-	maxDepth = 1000
+	maxValue = 16 << 20
 	// maxKeys bounds the keys of the object at the top of a file.
 	maxKeys = 10000
 )
@@ -170,25 +168,28 @@ func (t *tokens) value() (int64, error) {
 	return t.base + t.dec.InputOffset() - int64(len(t.raw)), nil
 }
 
-// skip passes over a value of any size.
+// skip passes over a value: a list or an object of any size, whose elements are
+// no larger than maxValue.
 func (t *tokens) skip() error {
-	for depth := 0; ; {
-		token, err := t.token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			if depth++; depth > maxDepth {
-				return t.fail(fmt.Errorf("values are nested more than %d deep", maxDepth))
-			}
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
+	token, err := t.token()
+	if err != nil {
+		return err
 	}
+	switch token {
+	case json.Delim('['):
+		return t.elements(func(int64, json.RawMessage) error { return nil })
+	case json.Delim('{'):
+		for t.more() {
+			if _, err := t.token(); err != nil { // the key
+				return err
+			}
+			if _, err := t.value(); err != nil {
+				return err
+			}
+		}
+		_, err = t.token()
+	}
+	return err
 }
 
 // end wants nothing after the value at the top.

@@ -12,6 +12,8 @@ import (
 type row struct {
 	at      int64          // its number in the shard
 	id      pipeline.RowID // where the image is: in a sidecar, in another shard
+	rows    int64          // that it takes there, of a sidecar; 0 means 1
+	reason  pipeline.Reason
 	values  fields
 	data    []byte      // the image of a tar's sample
 	key     string      // of a tar's sample
@@ -50,7 +52,7 @@ func (d *decoder) image(r *row, open *pipeline.Image) (img *pipeline.Image, flat
 	if !ok {
 		objs, of = d.topLevel(r)
 	}
-	img = &pipeline.Image{RowID: r.id}
+	img = &pipeline.Image{RowID: r.id, Rows: r.rows, Reason: r.reason}
 	if err := d.describe(r, img, of); err != nil {
 		return nil, of.flat, err
 	}

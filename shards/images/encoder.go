@@ -45,12 +45,22 @@ func readEncoder(meta arrow.Metadata) (Encoder, error) {
 	return e, nil
 }
 
-// sidecarPlace returns the address of the image that a row of a sidecar is about.
-func sidecarPlace(values fields) (pipeline.RowID, error) {
-	shard, _ := values[shards.ColumnShard].(string)
-	at, ok := values[shards.ColumnRow].(int64)
+// sidecarPlace finds the address of the image that a row of a sidecar is about.
+func (r *row) sidecarPlace() error {
+	shard, _ := r.values[shards.ColumnShard].(string)
+	at, ok := r.values[shards.ColumnRow].(int64)
 	if shard == "" || !ok || at < 0 {
-		return pipeline.RowID{}, fmt.Errorf("%w: shard %q and row %v address no image", shards.ErrCorrupt, shard, values[shards.ColumnRow])
+		return fmt.Errorf("%w: shard %q and row %v address no image", shards.ErrCorrupt, shard, r.values[shards.ColumnRow])
 	}
-	return pipeline.RowID{Shard: shard, Row: at}, nil
+	r.id = pipeline.RowID{Shard: shard, Row: at}
+	r.rows, _ = r.values[rowsColumn].(int64)
+	reason, _ := r.values[shards.ColumnReason].(string)
+	r.reason = pipeline.Reason(reason)
+	if r.rows < 0 {
+		return fmt.Errorf("%w: an image of %d rows", shards.ErrCorrupt, r.rows)
+	}
+	return nil
 }
+
+// rowsColumn is the column of sidecars with the rows that an image takes.
+const rowsColumn = "rows"

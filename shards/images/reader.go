@@ -86,6 +86,7 @@ func (r *Reader) inspect() error {
 			}
 			take[name] = true
 		}
+		take[rowsColumn], take[shards.ColumnReason] = true, true
 	}
 	for _, f := range schema.Fields() { // in the file's order
 		if take[f.Name] {
@@ -275,6 +276,9 @@ func fieldNames(list []arrow.Field) string {
 func (r *Reader) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
 		for s, err := range r.spans(ctx) {
+			if err == nil && s.last > s.first {
+				s.img.Rows = s.last - s.first + 1
+			}
 			if !yield(s.img, err) {
 				return
 			}

@@ -48,15 +48,15 @@ func (r *Reader) batchRows(b pipeline.Batch, yield func(*row, error) bool) bool 
 	for i := range b.NumRows() {
 		at := b.FirstRow + int64(i)
 		values, err := recordRow(b.Record, i)
-		id := r.place(at)
+		now := &row{at: at, id: r.place(at), values: values}
 		if err == nil && r.encoder != (Encoder{}) {
-			id, err = sidecarPlace(values)
+			err = now.sidecarPlace()
 		}
 		if err != nil {
 			yield(nil, fmt.Errorf("row %d: %w", at, err))
 			return false
 		}
-		if !yield(&row{at: at, id: id, values: values}, nil) {
+		if !yield(now, nil) {
 			return false
 		}
 	}
@@ -75,7 +75,9 @@ func recordRow(record arrow.Record, i int) (values fields, err error) {
 	values = make(fields, record.NumCols())
 	for k := range int(record.NumCols()) {
 		column = record.ColumnName(k)
-		values[column] = arrowValue(record.Column(k), i)
+		if values[column], err = arrowValue(record.Column(k), i); err != nil {
+			return nil, fmt.Errorf("column %s: %w", column, err)
+		}
 	}
 	return values, nil
 }

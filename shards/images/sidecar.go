@@ -14,6 +14,7 @@ import (
 
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/half"
 )
 
 // Bounds of a sidecar: of the rows that are collected before they are written,
@@ -93,6 +94,8 @@ func sidecarSchema(e Encoder) *arrow.Schema {
 		{Name: "vec", Type: vector, Nullable: true},
 		{Name: "unlabelled", Type: arrow.ListOfNonNullable(arrow.BinaryTypes.String), Nullable: true},
 		{Name: "objects", Type: arrow.ListOfNonNullable(object)},
+		{Name: rowsColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+		{Name: shards.ColumnReason, Type: arrow.BinaryTypes.String, Nullable: true},
 	}, &meta)
 }
 
@@ -139,7 +142,7 @@ func (w *SidecarWriter) fits(vector []float32) error {
 	}
 	if w.encoder.Type == Float16 {
 		for _, f := range vector {
-			if toFloat16(f)&0x7FFF == 0x7C00 && !math.IsInf(float64(f), 0) {
+			if half.FromFloat32(f)&0x7FFF == 0x7C00 && !math.IsInf(float64(f), 0) {
 				return fmt.Errorf("%g is too large for %s: use %s", f, Float16, Float32)
 			}
 		}
@@ -212,6 +215,12 @@ func (b *sidecarBuilder) add(img *pipeline.Image) {
 			classes.ValueBuilder().(*array.StringBuilder).Append(c)
 		}
 	}
+	if rows := b.Field(9).(*array.Int64Builder); img.Rows > 1 {
+		rows.Append(img.Rows)
+	} else {
+		rows.AppendNull()
+	}
+	appendText(b.Field(10), string(img.Reason))
 	b.objects.Append(true)
 	for i := range img.Objects {
 		b.addObject(&img.Objects[i])
@@ -257,7 +266,7 @@ func appendVector(b array.Builder, vector []float32) {
 		values.AppendValues(vector, nil)
 	case *array.Float16Builder:
 		for _, f := range vector {
-			values.Append(arrowf16.FromBits(toFloat16(f)))
+			values.Append(arrowf16.FromBits(half.FromFloat32(f)))
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/curate-data/curate/filters/ofds"
@@ -137,11 +136,5 @@ func names() []string {
 	for _, n := range Names() {
 		list = append(list, n.Name)
 	}
-	return list
-}
-
-func sorted(list []int) []int {
-	list = slices.Clone(list)
-	slices.Sort(list)
 	return list
 }

@@ -17,9 +17,10 @@ type MapPoint struct {
 }
 
 // Map lays the objects of a class out in the plane of their largest variance
-// (Project, on the sample that is measured): at most the given number of objects
-// that are not chosen, and all that are. The share of the variance that the plane
-// shows comes with them. A class without objects has no points.
+// (Project, on the sample that is measured): at most the given number of them, chosen
+// or not as they come, and as many of those that images were chosen for. The
+// share of the variance that the plane shows comes with them. A class without
+// objects has no points.
 func (e *Evaluator) Map(ctx context.Context, class int32, s *ofds.Selection, most int) ([]MapPoint, Number, error) {
 	if e.pool.Vectors.Rows() == 0 {
 		return nil, missing(), fmt.Errorf("map class %q: the pool has no vectors", e.pool.Classes[class])
@@ -39,39 +40,28 @@ func (e *Evaluator) Map(ctx context.Context, class int32, s *ofds.Selection, mos
 			representative[c.Reason.Object] = true
 		}
 	}
-	var rest []int
+	var drawn []int
+	for o := range representative {
+		drawn = append(drawn, int(o))
+	}
+	slices.Sort(drawn)
+	drawn = append(thinned(drawn, most), thinned(known.sample, most)...)
+	slices.Sort(drawn)
 	var points []MapPoint
-	add := func(object int) {
+	for _, object := range slices.Compact(drawn) {
 		x, y := p.Point(e.pool.Vectors.Row(object))
 		o := int32(object)
 		points = append(points, MapPoint{o, x, y, chosen[e.pool.Objects[object].Image], representative[o]})
 	}
-	for _, o := range known.objects {
-		if chosen[e.pool.Objects[o].Image] {
-			add(int(o))
-		}
-	}
-	for _, o := range known.sample {
-		if !chosen[e.pool.Objects[o].Image] {
-			rest = append(rest, o)
-		}
-	}
-	for _, o := range thinned(rest, most) {
-		add(o)
-	}
-	slices.SortFunc(points, func(a, b MapPoint) int { return int(a.Object - b.Object) })
 	return points, p.Explained[0] + p.Explained[1], ctx.Err()
 }
 
 // thinned returns at most the given number of elements, at equal distances.
 func thinned(all []int, most int) []int {
-	if most < 1 || len(all) <= most {
-		if most < 1 {
-			return nil
-		}
+	if len(all) <= most {
 		return all
 	}
-	out := make([]int, most)
+	out := make([]int, max(0, most))
 	for i := range out {
 		out[i] = all[i*len(all)/most]
 	}

@@ -104,7 +104,7 @@ func (e *Evaluator) point(ctx context.Context, m Method, budget int, seeds []uin
 		Recall:        counts(func(f *Figures) Number { return f.Overall.Recall }),
 		Balance:       counts(func(f *Figures) Number { return f.Overall.Balance }),
 		CoverP95:      distances(func(f *Figures) Number { return f.Overall.CoverP95 }),
-		ModeRecall:    counts(func(f *Figures) Number { return f.Overall.ModeRecall }),
+		ModeRecall:    distances(func(f *Figures) Number { return f.Overall.ModeRecall }),
 		NearestMean:   distances(func(f *Figures) Number { return f.Overall.NearestMean }),
 	}, nil
 }

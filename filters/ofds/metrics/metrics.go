@@ -113,6 +113,7 @@ type Class struct {
 // the proposals of an image and class by falling score, each takes the true
 // object of the class that it overlaps most among those not taken yet, if their
 // IoU is at least Options.MatchIoU, and is a false positive if there is none.
+// Crowds and other ignored objects are in no pool, so proposals on them are false.
 type FalsePositives struct {
 	Proposals int64                 `json:"proposals"`
 	False     int64                 `json:"false"`

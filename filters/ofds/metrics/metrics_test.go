@@ -310,7 +310,7 @@ func TestMap(t *testing.T) {
 			t.Errorf("object %d at %v", point.Object, point.X)
 		}
 	}
-	if len(points) != 23 || chosen != 3 || math.Abs(float64(shown)-1) > 1e-9 {
+	if len(points) != 22 || chosen != 3 || math.Abs(float64(shown)-1) > 1e-9 {
 		t.Errorf("%d points, %d chosen, %v shown", len(points), chosen, shown)
 	}
 	if points, _, err := e.Map(t.Context(), 2, s, 20); len(points) != 0 || err != nil {

@@ -53,7 +53,8 @@ type Options struct {
 	// it, in any unit.
 	ImageCost, ObjectCost float64
 	// Truth has the true objects of the pool's images, found by their IDs; nil
-	// for none.
+	// for none. Filters that are meant for proposals (duplicates, small boxes)
+	// should not have been applied to it.
 	Truth *ofds.Pool
 	// MatchIoU is the overlap at which a proposal is a true object; 0 means 0.5.
 	MatchIoU float32

@@ -27,7 +27,7 @@ type Config struct {
 	Spread          float64 // of objects around their mode, in the same way
 	Scenes          int
 	Miss            float64 // chance that the detector misses an object
-	False           float64 // false detections per true object
+	False           float64 // false detections per true object: of the frequent classes more often, with low scores
 	Mislabel        float64 // chance that the detector takes an object for another class
 }
 
@@ -137,7 +137,7 @@ func (p *Pool) image(random *rand.Rand, i int) *pipeline.Image {
 			seen[j] += float64(x) / float64(objects)
 		}
 		if random.Float64() < p.False {
-			p.detect(random, image, random.IntN(p.Classes), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
+			p.detect(random, image, p.drawClass(random), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
 		}
 		if random.Float64() < p.Miss {
 			continue

@@ -110,6 +110,18 @@ func TestMasksThatContradictThemselvesAreErrors(t *testing.T) {
 	}
 }
 
+// A mask is the union of its polygons, whichever way around their corners go.
+func TestPolygonsThatOverlapCountOnce(t *testing.T) {
+	left, right := []float32{1, 1, 9, 1, 9, 7, 1, 7}, []float32{4, 7, 13, 7, 13, 2, 4, 2}
+	shares, err := double().Region(Region{Mask: &pipeline.Mask{Polygons: [][]float32{left, right, left}}}, grid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sum(shares, grid()), 4.*(8*6+9*5-5*5); math.Abs(got-want) > 1e-3 {
+		t.Errorf("covers %v pixels, want %v", got, want)
+	}
+}
+
 // An object whose mask shows nothing still has its box.
 func TestThinMasksFallBackToTheBox(t *testing.T) {
 	box := pipeline.Box{X1: 1, Y1: 1, X2: 3, Y2: 2}

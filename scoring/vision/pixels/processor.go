@@ -95,7 +95,7 @@ type keys struct {
 // harmless are keys without influence on pixels that are RGB of 8 bits.
 var harmless = []string{
 	"_name_or_path", "_processor_class", "_valid_processor_keys", "auto_map", "data_format", "device", "disable_grouping", "do_convert_rgb",
-	"image_seq_length", "input_data_format", "model_input_names", "processor_class", "return_tensors", "transformers_version",
+	"image_seq_length", "input_data_format", "mask_size", "model_input_names", "processor_class", "return_tensors", "transformers_version",
 }
 
 // ParseProcessor parses a preprocessor_config.json. Every fault is named: a
@@ -142,10 +142,13 @@ func defaultsOf(k keys) (*Processor, error) {
 	case "CLIPImageProcessor", "CLIPFeatureExtractor", "BitImageProcessor":
 		p.Filter, p.Shortest, p.CropHeight, p.CropWidth = Bicubic, 224, 224, 224
 		p.Mean, p.Std = [3]float64{0.48145466, 0.4578275, 0.40821073}, [3]float64{0.26862954, 0.26130258, 0.27577711}
+	case "Sam2ImageProcessor": // with and without Fast: there never was one on Pillow
+		p.Filter, p.Arithmetic, p.Height, p.Width = Bilinear, Torchvision, 1024, 1024
+		p.Mean, p.Std = [3]float64{0.485, 0.456, 0.406}, [3]float64{0.229, 0.224, 0.225}
 	case "":
 		return nil, errors.New("image_processor_type is missing")
 	default:
-		return nil, fmt.Errorf("image_processor_type = %q is not implemented, only ViTImageProcessor, CLIPImageProcessor and BitImageProcessor, each also with Fast", name)
+		return nil, fmt.Errorf("image_processor_type = %q is not implemented, only ViTImageProcessor, CLIPImageProcessor, BitImageProcessor and Sam2ImageProcessor, each also with Fast", name)
 	}
 	return p, nil
 }

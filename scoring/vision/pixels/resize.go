@@ -39,20 +39,20 @@ func (f Filter) at(x float64) float64 {
 	return max(0, 1-x)
 }
 
-// taps are the weights of the inputs from first on that make one output.
-type taps struct {
-	first   int
-	weights []float64
+// Taps are the weights of the inputs from First on that make one output.
+type Taps struct {
+	First   int
+	Weights []float64
 }
 
-// tapsOf computes the antialiased kernel of each output as Pillow does: it
+// TapsOf computes the antialiased kernel of each output as Pillow does: it
 // grows with the scale when an image shrinks, is cut at the border, and its
 // weights add up to 1.
-func tapsOf(in, out int, filter Filter) []taps {
+func TapsOf(in, out int, filter Filter) []Taps {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)
 	support, inverse := filter.support()*stretch, 1/stretch
-	all := make([]taps, out)
+	all := make([]Taps, out)
 	for i := range all {
 		centre := float64((float64(i) + 0.5) * scale)
 		first := max(0, int(centre-support+0.5))
@@ -67,7 +67,7 @@ func tapsOf(in, out int, filter Filter) []taps {
 				weights[j] /= sum
 			}
 		}
-		all[i] = taps{first, weights}
+		all[i] = Taps{first, weights}
 	}
 	return all
 }
@@ -84,14 +84,14 @@ const (
 )
 
 // bits returns the fraction bits of weights.
-func (a Arithmetic) bits(all []taps) int {
+func (a Arithmetic) bits(all []Taps) int {
 	const most = 22
 	if a == Pillow {
 		return most
 	}
 	largest := 0.0
 	for _, t := range all {
-		for _, w := range t.weights {
+		for _, w := range t.Weights {
 			largest = max(largest, w)
 		}
 	}
@@ -108,13 +108,13 @@ type fixed struct {
 	weights []int32
 }
 
-func (a Arithmetic) fix(all []taps) ([]fixed, int) {
+func (a Arithmetic) fix(all []Taps) ([]fixed, int) {
 	bits := a.bits(all)
 	one := float64(int(1) << bits)
 	fix := make([]fixed, len(all))
 	for i, t := range all {
-		fix[i] = fixed{t.first, make([]int32, len(t.weights))}
-		for j, w := range t.weights {
+		fix[i] = fixed{t.First, make([]int32, len(t.Weights))}
+		for j, w := range t.Weights {
 			fix[i].weights[j] = int32(float64(w*one) + math.Copysign(0.5, w))
 		}
 	}
@@ -165,7 +165,7 @@ func (p *Picture) check() error {
 }
 
 func (p *Picture) alongRows(width int, filter Filter, arithmetic Arithmetic) *Picture {
-	all, bits := arithmetic.fix(tapsOf(p.Width, width, filter))
+	all, bits := arithmetic.fix(TapsOf(p.Width, width, filter))
 	out := &Picture{Width: width, Height: p.Height, RGB: make([]uint8, 3*width*p.Height)}
 	half := int32(1) << (bits - 1)
 	for y := range p.Height {
@@ -186,7 +186,7 @@ func (p *Picture) alongRows(width int, filter Filter, arithmetic Arithmetic) *Pi
 }
 
 func (p *Picture) alongColumns(height int, filter Filter, arithmetic Arithmetic) *Picture {
-	all, bits := arithmetic.fix(tapsOf(p.Height, height, filter))
+	all, bits := arithmetic.fix(TapsOf(p.Height, height, filter))
 	stride := 3 * p.Width
 	out := &Picture{Width: p.Width, Height: height, RGB: make([]uint8, stride*height)}
 	sums := make([]int32, stride)
