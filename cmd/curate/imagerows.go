@@ -19,9 +19,11 @@ type imageRows struct {
 	source  pipeline.ImageSource
 	earlier *within // nil for none
 	task    *progress.Task
+	forget  bool // count the rows, do not remember them
+	all     bool // pass on dropped images as well, with their reasons
 
-	shards []string // in the order in which they came
-	rows   map[string][]imageRow
+	count int64
+	rows  map[string][]imageRow
 }
 
 // imageRow is the row that an image begins in, and how many it takes: in the flat
@@ -34,7 +36,7 @@ type imageRow struct {
 // Images implements pipeline.ImageSource.
 func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
-		r.shards, r.rows = nil, map[string][]imageRow{}
+		r.count, r.rows = 0, map[string][]imageRow{}
 		var before reasonsInStep
 		defer func() { before.stop() }()
 		for image, err := range r.source.Images(ctx) {
@@ -51,14 +53,15 @@ func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				}
 				at.reason = cmp.Or(reason, at.reason)
 			}
-			if _, known := r.rows[image.Shard]; !known {
-				r.shards = append(r.shards, image.Shard)
+			image.Reason = at.reason
+			r.count++
+			if !r.forget {
+				r.rows[image.Shard] = append(r.rows[image.Shard], at)
 			}
-			r.rows[image.Shard] = append(r.rows[image.Shard], at)
 			if r.task != nil {
 				r.task.Add(1)
 			}
-			if at.reason == "" && !yield(image, nil) {
+			if (at.reason == "" || r.all) && !yield(image, nil) {
 				return
 			}
 		}
@@ -84,8 +87,7 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 				return
 			}
 			for next = image.row; next < image.row+image.rows; next++ {
-				d.Row, d.Seq = append(d.Row, next), append(d.Seq, 0)
-				d.Keep, d.Reason, d.Score = append(d.Keep, reason == ""), append(d.Reason, reason), append(d.Score, float32(math.NaN()))
+				appendDecision(d, next, reason)
 			}
 			if len(d.Row) >= decisionRows {
 				if !yield(d, nil) {
@@ -98,6 +100,12 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 			yield(d, nil)
 		}
 	}
+}
+
+// appendDecision adds what became of a row; images have no score.
+func appendDecision(d *pipeline.Decisions, row int64, reason pipeline.Reason) {
+	d.Row, d.Seq = append(d.Row, row), append(d.Seq, 0)
+	d.Keep, d.Reason, d.Score = append(d.Keep, reason == ""), append(d.Reason, reason), append(d.Score, float32(math.NaN()))
 }
 
 // writeDecisions writes the selection of one shard and returns its counts.

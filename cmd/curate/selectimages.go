@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -89,25 +90,34 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	if result, done, err := st.done(ctx, st.backend); done || err != nil {
 		return result, err
 	}
-	if err := w.readPool(ctx); err != nil {
-		return stageResult{}, err
-	}
 	product, closeProduct, err := w.openProduct()
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer closeProduct()
 	w.product = product
-	if err := w.choose(ctx); err != nil {
-		return stageResult{}, err
+	choose := w.runInMemory
+	if w.config.Stream {
+		choose = w.runStreamed
 	}
-	if err := w.writeDecisions(ctx); err != nil {
+	if err := choose(ctx); err != nil {
 		return stageResult{}, err
 	}
 	if err := w.writeExtras(ctx, opt); err != nil {
 		return stageResult{}, err
 	}
 	return st.finish(ctx)
+}
+
+// runInMemory reads the whole pool, selects, and writes the decisions.
+func (w *imageSelection) runInMemory(ctx context.Context) error {
+	if err := w.readPool(ctx); err != nil {
+		return err
+	}
+	if err := w.choose(ctx); err != nil {
+		return err
+	}
+	return w.writeDecisions(ctx)
 }
 
 // choose runs the method.
@@ -158,7 +168,7 @@ func (w *imageSelection) method(name string, preselected map[string]bool) (ofds.
 	return baseline.ByName(name, baseline.Options{Common: baseline.Common{Preselected: preselected, Product: w.product}})
 }
 
-// writeDecisions writes a file for each shard.
+// writeDecisions writes what became of the rows of a pool in memory.
 func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	outcome := make(map[pipeline.RowID]pipeline.Reason, len(w.pool.Images))
 	for i, image := range w.pool.Images {
@@ -171,6 +181,11 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	for _, c := range w.outcome.Chosen {
 		outcome[w.pool.Images[c.Image].RowID] = ""
 	}
+	return w.writeEachDecisions(ctx, func(shard string) iter.Seq2[*pipeline.Decisions, error] { return w.rows.decisions(shard, outcome) })
+}
+
+// writeEachDecisions writes a file for each shard.
+func (w *imageSelection) writeEachDecisions(ctx context.Context, of func(shard string) iter.Seq2[*pipeline.Decisions, error]) error {
 	for i := range w.stage.inputs {
 		in := &w.stage.inputs[i]
 		if in.fault != "" {
@@ -178,7 +193,7 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 		}
 		record := shards.Unit{Shard: in.Shard, Key: in.digest}
 		err := w.stage.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			counts, err := writeDecisions(out, w.rows.decisions(in.Shard, outcome))
+			counts, err := writeDecisions(out, of(in.Shard))
 			record.Rows, record.Counts = counts.RowsIn, counts
 			return true, err
 		})
@@ -214,14 +229,23 @@ func (w *imageSelection) choices() []shards.Choice {
 	return list
 }
 
-// preselected reads the IDs of images that are labelled already.
-func (w *imageSelection) preselected(ctx context.Context) (map[string]bool, error) {
+// preselectedIDs reads the IDs of images that are labelled already.
+func (w *imageSelection) preselectedIDs(ctx context.Context) (map[string]bool, error) {
 	if w.config.Preselected == "" {
 		return nil, nil
 	}
 	ids, err := readImageIDs(ctx, w.app, w.config.Preselected)
 	if err != nil {
 		return nil, fmt.Errorf("--preselected %s: %w", w.config.Preselected, err)
+	}
+	return ids, nil
+}
+
+// preselected makes sure that the pool has all images that are labelled already.
+func (w *imageSelection) preselected(ctx context.Context) (map[string]bool, error) {
+	ids, err := w.preselectedIDs(ctx)
+	if err != nil {
+		return nil, err
 	}
 	known := map[string]bool{}
 	for _, image := range w.pool.Images {
