@@ -192,6 +192,9 @@ func TestDigestIsOfWhatDecidesVectors(t *testing.T) {
 	if other := digest(base, Options{Vector: MaskPool}); other == want {
 		t.Error("the vector does not change the digest")
 	}
+	if other := digest(base, Options{Raw: true}); other == want {
+		t.Error("the norm does not change the digest")
+	}
 	for name, spoil := range map[string]func(f *folder){
 		"weight":  func(f *folder) { f.tensor(t, "mask_decoder.iou_token.weight").Data[0] += 1e-3 },
 		"epsilon": func(f *folder) { f.part("vision_config", "backbone_config")["layer_norm_eps"] = 1e-3 },
