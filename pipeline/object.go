@@ -8,6 +8,8 @@ import (
 // Image is one row that holds an image, and what is labelled in it.
 type Image struct {
 	RowID
+	Rows          int64  // rows of the shard that it takes, where each of its objects has one; 0 means 1
+	Reason        Reason // why it cannot be selected, such as bytes that are no image; empty for most
 	ID            string // of the dataset, unique in a pool; the file name or the row's address where it has none
 	URI           string // where the image file is; empty where the row holds its bytes
 	Data          []byte // the encoded image; nil unless it was asked for

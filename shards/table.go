@@ -41,21 +41,27 @@ type tableFile interface {
 	Close() error
 }
 
-// newTableWriter begins a table of the row type Row, whose fields name the
-// columns and their Parquet types in order. meta becomes key-value metadata.
-func newTableWriter[Row, T any](w io.Writer, columns []tableColumn[T], meta map[string]string) *tableWriter[T] {
+// newOwnWriter begins one of our own files of rows of a struct type, as zstd
+// Parquet. meta becomes key-value metadata.
+func newOwnWriter[Row any](w io.Writer, meta map[string]string) *parquet.GenericWriter[Row] {
 	var row Row
-	schema := parquet.SchemaOf(row)
 	options := []parquet.WriterOption{
-		schema, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1),
+		parquet.SchemaOf(row), parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1),
 		// The default names the build, and bytes must not depend on it.
 		parquet.CreatedBy("curate", "1", "0"),
 	}
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
 		options = append(options, parquet.KeyValueMetadata(key, meta[key]))
 	}
-	t := &tableWriter[T]{columns: columns, file: parquet.NewGenericWriter[Row](w, options...), pending: make([][]parquet.Value, len(columns))}
-	for _, field := range schema.Fields() {
+	return parquet.NewGenericWriter[Row](w, options...)
+}
+
+// newTableWriter begins a table of the row type Row, whose fields name the
+// columns and their Parquet types in order. meta becomes key-value metadata.
+func newTableWriter[Row, T any](w io.Writer, columns []tableColumn[T], meta map[string]string) *tableWriter[T] {
+	var row Row
+	t := &tableWriter[T]{columns: columns, file: newOwnWriter[Row](w, meta), pending: make([][]parquet.Value, len(columns))}
+	for _, field := range parquet.SchemaOf(row).Fields() {
 		level := 0
 		if field.Optional() {
 			level = 1

@@ -18,6 +18,7 @@ import (
 type config struct {
 	Inputs  []string `yaml:"inputs"`  // paths, globs, folders or @lists
 	Output  string   `yaml:"output"`  // folder for models, scores, selection, data and report
+	Filters []string `yaml:"filters"` // colorfilter, ofds, in their order: each sees what the one before kept
 	Backend string   `yaml:"backend"` // auto, xla:cuda, xla:cpu or go
 	Seed    uint64   `yaml:"seed"`
 
@@ -33,6 +34,9 @@ type config struct {
 	Score       scoreConfig       `yaml:"score"`
 	Select      selectConfig      `yaml:"select"`
 	Write       writeConfig       `yaml:"write"`
+	Images      imageConfig       `yaml:"images,omitempty"`
+	Embed       encoderConfig     `yaml:"embed,omitempty"`
+	OFDS        ofdsConfig        `yaml:"ofds,omitempty"`
 	Report      bool              `yaml:"report"`
 	S3          s3Settings        `yaml:"s3,omitempty"`
 }
@@ -74,6 +78,7 @@ type writeConfig struct {
 func defaultConfig() config {
 	return config{
 		Backend:        "auto",
+		Filters:        []string{filterColor},
 		SequenceLength: 512,
 		TextColumn:     "text",
 		Prior:          priorConfig{trainFlags: trainFlags{Epochs: 1}},
@@ -180,12 +185,33 @@ func mappingValue(mapping *yaml.Node, key string) *yaml.Node {
 func (c config) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("  "+format, args...)) }
-	if len(c.Inputs) == 0 {
+	if len(c.Inputs) == 0 && (c.Images.Annotations == "" || c.has(filterColor)) {
 		fault("inputs: name at least one file, glob or folder")
 	}
 	if c.Output == "" {
 		fault("output: name a folder")
 	}
+	faults = append(faults, c.filterFaults()...)
+	if err := c.S3.validate(); err != nil {
+		fault("s3: %w", err)
+	}
+	if c.Write.Workers < 1 {
+		fault("write.workers: want at least 1, got %d", c.Write.Workers)
+	}
+	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
+		fault("write.format: %w", err)
+	} else if err := checkMerged(c.Score.Unit, writeOptions{Format: c.Write.Format, Shards: c.Write.Shards}); err != nil {
+		fault("write.shards: %w", err)
+	}
+	if c.has(filterColor) {
+		faults = append(faults, c.textFaults()...)
+	}
+	return errors.Join(faults...)
+}
+
+// textFaults lists what is wrong with the sections of the text filter.
+func (c config) textFaults() (faults []error) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("  "+format, args...)) }
 	if c.TextColumn == "" {
 		fault("text_column: must not be empty")
 	}
@@ -204,24 +230,13 @@ func (c config) validate() error {
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
 	}
-	if err := c.S3.validate(); err != nil {
-		fault("s3: %w", err)
-	}
-	if c.Write.Workers < 1 {
-		fault("write.workers: want at least 1, got %d", c.Write.Workers)
-	}
 	if err := c.scoreOptions().Validate(); err != nil {
 		fault("score: %w", err)
 	}
 	if err := c.selectOptions().Validate(); err != nil {
 		fault("select: %w", err)
 	}
-	if err := checkWriteFormat(c.Score.Unit, c.Write.Format); err != nil {
-		fault("write.format: %w", err)
-	} else if err := checkMerged(c.Score.Unit, writeOptions{Format: c.Write.Format, Shards: c.Write.Shards}); err != nil {
-		fault("write.shards: %w", err)
-	}
-	return errors.Join(faults...)
+	return faults
 }
 
 func (c config) columns() shards.Columns {

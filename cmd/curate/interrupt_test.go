@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -38,7 +37,7 @@ func interruptRuns(t *testing.T, config, output, folder string) {
 		{syscall.SIGINT, "models/prior/config.json", exitInterrupted},
 		{syscall.SIGTERM, "models/conditional/config.json", exitTerminated},
 	} {
-		cmd := command(context.Background(), config, output)
+		cmd := command(t, config, output)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ import (
 
 // stageFolders are where the stages of `curate run` keep their output, below
 // the run's folder; the folder itself may be the output of one stage.
-var stageFolders = []string{".", "models/prior", "models/conditional", "scores", "selection", "data"}
+var stageFolders = []string{".", "models/prior", "models/conditional", "scores", "objects", "selection-colorfilter", "selection-ofds", "selection", "data"}
 
 // errNoOutput says that a folder is not the output of a stage.
 var errNoOutput = errors.New("neither a usable " + manifestName + " nor records of units are here")

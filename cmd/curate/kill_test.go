@@ -47,20 +47,29 @@ func TestKillAtAnyMoment(t *testing.T) {
 	}
 }
 
-func command(ctx context.Context, config, output string) *exec.Cmd {
-	return asCommand(ctx, "run", config, "--set", "output="+output, "--quiet")
+func command(t *testing.T, config, output string) *exec.Cmd {
+	t.Helper()
+	return asCommand(t, "run", config, "--set", "output="+output, "--quiet")
 }
 
-// asCommand is a process of the real command.
-func asCommand(ctx context.Context, args ...string) *exec.Cmd {
+// commandLimit is how long a command of these tests may take: none takes a
+// minute, and one that hangs shall fail its test, not all of them.
+const commandLimit = 5 * time.Minute
+
+// asCommand is a process of the real command. It ends with the test at the latest.
+func asCommand(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), commandLimit)
+	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.WaitDelay = 10 * time.Second // for what its own children hold open
 	cmd.Env = append(os.Environ(), "CURATE_TEST_AS_COMMAND=1")
 	return cmd
 }
 
 func runCommand(t *testing.T, config, output string) {
 	t.Helper()
-	if message, err := command(context.Background(), config, output).CombinedOutput(); err != nil {
+	if message, err := command(t, config, output).CombinedOutput(); err != nil {
 		t.Fatalf("curate run: %v\n%s", err, message)
 	}
 }
@@ -68,7 +77,7 @@ func runCommand(t *testing.T, config, output string) {
 // killedAfter reports whether the process was still running when it was killed.
 func killedAfter(t *testing.T, delay time.Duration, config, output string) bool {
 	t.Helper()
-	cmd := command(context.Background(), config, output)
+	cmd := command(t, config, output)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

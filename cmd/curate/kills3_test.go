@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -34,7 +33,7 @@ func newKillDrill(t *testing.T) *killDrill {
 	d.bucket = d.server.Bucket(t)
 	for i := range 3 { // the first is the slowest
 		start := time.Now()
-		if message, err := d.write("whole").CombinedOutput(); err != nil {
+		if message, err := d.write(t, "whole").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, message)
 		}
 		if took := time.Since(start); i == 0 || took < d.whole {
@@ -57,8 +56,9 @@ func (d *killDrill) uri(name string) string  { return "s3://" + d.bucket + "/" +
 func (d *killDrill) path(name string) string { return filepath.Join(d.server.Data, d.bucket, name) }
 
 // write is `curate write` to a folder of the bucket.
-func (d *killDrill) write(name string) *exec.Cmd {
-	return asCommand(context.Background(), "write", "--selection", d.pool.selection, "--output", d.uri(name), "--quiet", d.pool.folder)
+func (d *killDrill) write(t *testing.T, name string) *exec.Cmd {
+	t.Helper()
+	return asCommand(t, "write", "--selection", d.pool.selection, "--output", d.uri(name), "--quiet", d.pool.folder)
 }
 
 // moments is how many kills a test does.
@@ -80,7 +80,7 @@ func (d *killDrill) complete(t *testing.T, name, what string) {
 	if err := os.Remove(filepath.Join(d.path(name), ".curate.lock")); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	if message, err := d.write(name).CombinedOutput(); err != nil {
+	if message, err := d.write(t, name).CombinedOutput(); err != nil {
 		t.Errorf("%s: the second run: %v\n%s", what, err, message)
 		return
 	}
@@ -108,7 +108,7 @@ func TestKillWriteToS3(t *testing.T) {
 	for i := range moments() {
 		name := fmt.Sprint("killed-", i)
 		delay := time.Duration(random.Float64() * float64(d.whole))
-		cmd := d.write(name)
+		cmd := d.write(t, name)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestKillServer(t *testing.T) {
 	for i := range moments() {
 		name := fmt.Sprint("server-killed-", i)
 		delay, pause := time.Duration(random.Float64()*float64(d.whole)), time.Duration(random.IntN(300))*time.Millisecond
-		cmd := d.write(name)
+		cmd := d.write(t, name)
 		var said strings.Builder
 		cmd.Stdout, cmd.Stderr = &said, &said
 		if err := cmd.Start(); err != nil {

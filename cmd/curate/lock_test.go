@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +16,7 @@ import (
 func TestSecondRunStopsAtOnce(t *testing.T) {
 	config, output := tinyConfig(t)
 	out := filepath.Join(filepath.Dir(output), "locked")
-	first := command(context.Background(), config, out)
+	first := command(t, config, out)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +41,7 @@ func TestSecondRunStopsAtOnce(t *testing.T) {
 // checkLocked runs a command that must fail because a process holds its output.
 func checkLocked(t *testing.T, args []string, holder int) {
 	t.Helper()
-	cmd := asCommand(context.Background(), args...)
+	cmd := asCommand(t, args...)
 	message, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed {

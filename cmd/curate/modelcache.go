@@ -43,7 +43,7 @@ type copiedFile struct {
 }
 
 // checkCopy reads a cached copy and compares it with its contents file.
-func checkCopy(ctx context.Context, folder string) error {
+func checkCopy(ctx context.Context, folder string, kinds fileKinds) error {
 	raw, err := os.ReadFile(filepath.Join(folder, contentsName))
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func checkCopy(ctx context.Context, folder string) error {
 	if err := json.Unmarshal(raw, &contents); err != nil {
 		return err
 	}
-	for _, name := range modelFiles {
+	for _, name := range kinds.required {
 		if _, ok := contents[name]; !ok {
 			return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
@@ -115,11 +115,11 @@ func (m *modelFolder) fetch(ctx context.Context, folder string) error {
 		}
 		contents[name] = got
 	}
-	return publishCopy(ctx, work, folder, contents)
+	return publishCopy(ctx, work, folder, m.kinds, contents)
 }
 
 // publishCopy gives a complete folder its name in the cache.
-func publishCopy(ctx context.Context, work, folder string, contents map[string]copiedFile) error {
+func publishCopy(ctx context.Context, work, folder string, kinds fileKinds, contents map[string]copiedFile) error {
 	raw, err := json.MarshalIndent(contents, "", "  ")
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func publishCopy(ctx context.Context, work, folder string, contents map[string]c
 	if err := shards.WriteObject(ctx, local.New(work), contentsName, raw); err != nil {
 		return err
 	}
-	if checkCopy(ctx, folder) == nil { // another process was faster, and may be reading it
+	if checkCopy(ctx, folder, kinds) == nil { // another process was faster, and may be reading it
 		return os.RemoveAll(work)
 	}
 	if err := os.RemoveAll(folder); err != nil {

@@ -21,6 +21,19 @@ var modelFiles = []string{"config.json", "model.safetensors", "tokenizer.json"}
 // trainedFiles are what training leaves beside them.
 var trainedFiles = []string{train.LogFile, train.ResultFile}
 
+// fileKinds are the files of one kind of model folder.
+type fileKinds struct {
+	required, optional []string
+	help               string
+}
+
+// languageFiles are those of language models, encoderFiles those of image encoders.
+var (
+	languageFiles = fileKinds{modelFiles, trainedFiles, modelHelp}
+	encoderFiles  = fileKinds{[]string{"config.json", "model.safetensors"}, []string{"preprocessor_config.json", "processor_config.json"},
+		"the folder of an image encoder has config.json, model.safetensors and preprocessor_config.json"}
+)
+
 const modelHelp = "a model folder has config.json, model.safetensors and tokenizer.json"
 
 // modelDigests identify a model folder without loading it.
@@ -29,25 +42,26 @@ type modelDigests struct{ weights, tokenizer string }
 // modelFolder is a model where the user has it: on disk or in a remote store.
 type modelFolder struct {
 	app   *app
+	kinds fileKinds
 	place string
 	store shards.Store
 	files map[string]shards.Input // by name; Digest is set where it is known without reading
 }
 
 // openModel finds the files of a model folder.
-func (a *app) openModel(ctx context.Context, place string) (*modelFolder, error) {
+func (a *app) openModel(ctx context.Context, place string, kinds fileKinds) (*modelFolder, error) {
 	store, err := a.stores.Folder(ctx, place)
 	if err != nil {
 		return nil, err
 	}
-	m := &modelFolder{a, place, store, map[string]shards.Input{}}
-	for _, name := range slices.Concat(modelFiles, trainedFiles) {
+	m := &modelFolder{a, kinds, place, store, map[string]shards.Input{}}
+	for _, name := range slices.Concat(kinds.required, kinds.optional) {
 		input, err := fileInput(ctx, store, place, name)
-		if errors.Is(err, fs.ErrNotExist) && slices.Contains(trainedFiles, name) {
+		if errors.Is(err, fs.ErrNotExist) && slices.Contains(kinds.optional, name) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open model %s: %w (%s)", place, err, modelHelp)
+			return nil, fmt.Errorf("open model %s: %w (%s)", place, err, kinds.help)
 		}
 		m.files[name] = input
 	}
@@ -95,7 +109,7 @@ func (m *modelFolder) digests(ctx context.Context, cache *shards.DigestCache) (m
 
 // digestModel digests the model at a place without loading it.
 func (s *stage) digestModel(ctx context.Context, place string) (modelDigests, error) {
-	m, err := s.app.openModel(ctx, place)
+	m, err := s.app.openModel(ctx, place, languageFiles)
 	if err != nil {
 		return modelDigests{}, err
 	}
@@ -132,7 +146,7 @@ const maxTokenizer = 1 << 30
 
 // loadModel loads the weights of a model at any place.
 func (a *app) loadModel(ctx context.Context, place string) (*lm.Model, error) {
-	folder, err := a.fetchModel(ctx, place)
+	folder, err := a.fetchModel(ctx, place, languageFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +155,11 @@ func (a *app) loadModel(ctx context.Context, place string) (*lm.Model, error) {
 
 // fetchModel returns a local folder with the model's files: the folder itself,
 // or a copy in the cache, whose content was checked just now.
-func (a *app) fetchModel(ctx context.Context, place string) (string, error) {
+func (a *app) fetchModel(ctx context.Context, place string, kinds fileKinds) (string, error) {
 	if folder, ok := localPath(place); ok {
 		return folder, nil
 	}
-	m, err := a.openModel(ctx, place)
+	m, err := a.openModel(ctx, place, kinds)
 	if err != nil {
 		return "", err
 	}
@@ -153,7 +167,7 @@ func (a *app) fetchModel(ctx context.Context, place string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if checkCopy(ctx, folder) == nil {
+	if checkCopy(ctx, folder, kinds) == nil {
 		return folder, nil
 	}
 	if err := m.fetch(ctx, folder); err != nil {
@@ -164,15 +178,15 @@ func (a *app) fetchModel(ctx context.Context, place string) (string, error) {
 
 // cacheKey names the copy of the model by what is known of its content.
 func (m *modelFolder) cacheKey() string {
-	return copyKey(func(name string) (int64, string, bool) {
+	return copyKey(m.kinds, func(name string) (int64, string, bool) {
 		file, ok := m.files[name]
 		return file.Size, file.Digest, ok
 	})
 }
 
-func copyKey(file func(name string) (size int64, digest string, ok bool)) string {
+func copyKey(kinds fileKinds, file func(name string) (size int64, digest string, ok bool)) string {
 	var parts []string
-	for _, name := range slices.Concat(modelFiles, trainedFiles) {
+	for _, name := range slices.Concat(kinds.required, kinds.optional) {
 		if size, digest, ok := file(name); ok {
 			parts = append(parts, name, fmt.Sprint(size), digest)
 		}

@@ -63,6 +63,7 @@ type pipelineRun struct {
 	prior, conditional    string // model folders
 	trained               []trainedModel
 	score, selected, kept stageResult
+	chosen                stageResult // of images
 	cut                   *colorfilter.Cut
 	times                 []stageTime
 }
@@ -82,10 +83,12 @@ type stageTime struct {
 func newPipelineRun(ctx context.Context, a *app, c config) (*pipelineRun, error) {
 	r := &pipelineRun{app: a, config: c, prior: c.Prior.Model, conditional: c.Conditional.Model}
 	var err error
-	if r.inputs, err = a.listInputs(ctx, c.Inputs); err != nil {
-		return nil, err
+	if len(c.Inputs) > 0 {
+		if r.inputs, err = a.listInputs(ctx, c.Inputs); err != nil {
+			return nil, err
+		}
 	}
-	if r.conditional == "" {
+	if r.conditional == "" && c.has(filterColor) {
 		if r.target, err = a.listInputs(ctx, c.Conditional.Target); err != nil {
 			return nil, err
 		}
@@ -106,15 +109,8 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 	if err != nil {
 		return err
 	}
-	steps := []struct {
-		name string
-		run  func(context.Context) (stageResult, error)
-	}{
-		{"train prior", r.trainPrior}, {"train conditional", r.trainConditional},
-		{"score", r.runScore}, {"select", r.runSelect}, {"write", r.runWrite},
-	}
 	nothing := true
-	for _, step := range steps {
+	for _, step := range r.steps() {
 		start := time.Now()
 		result, err := step.run(ctx)
 		if err != nil {
@@ -129,6 +125,9 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 // end writes the report and tells the user what came out.
 func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	page := r.folder(reportName)
+	if !r.config.has(filterColor) {
+		return r.endImages(nothing)
+	}
 	if r.config.Report && nothing {
 		there, err := r.hasReport(ctx)
 		if err != nil {
@@ -213,8 +212,8 @@ func (r *pipelineRun) runScore(ctx context.Context) (result stageResult, err err
 	return r.score, err
 }
 
-func (r *pipelineRun) runSelect(ctx context.Context) (result stageResult, err error) {
-	r.selected, r.cut, err = runSelect(ctx, r.app, r.folder("scores"), r.folder("selection"), r.config.selectOptions())
+func (r *pipelineRun) runSelect(ctx context.Context, output, earlier string) (result stageResult, err error) {
+	r.selected, r.cut, err = runSelect(ctx, r.app, r.folder("scores"), output, earlier, r.config.selectOptions())
 	return r.selected, err
 }
 

@@ -21,19 +21,32 @@ as sorting all scores of the pool, in a few megabytes of memory. Ties at the cut
 them as rows of the pool.`
 
 func newSelectCommand(a *app) *cobra.Command {
-	var scores, output, method string
+	var scores, output, method, earlier string
 	var fraction float64
 	var rows, tokens int64
 	var seed uint64
+	var images imageFlags
 	cmd := &cobra.Command{
-		Use:   "select --scores DIR --output DIR (--keep-fraction F | --keep-rows N | --keep-tokens N)",
-		Short: "keep the best rows of the whole pool",
-		Long:  selectHelp + "\n" + exitHelp,
+		Use: `select --scores DIR --output DIR (--keep-fraction F | --keep-rows N | --keep-tokens N)
+  curate select --method ofds --budget B --output DIR (--objects DIR | --annotations PLACE | IN...)`,
+		Short: "keep the best rows of the whole pool, or choose images",
+		Long:  selectHelp + "\n" + selectImagesHelp + "\n" + exitHelp,
 		Example: `  curate select --scores out/scores --output out/selection --keep-fraction 0.0625
   curate select --scores s3://b/scores --output s3://b/selection --keep-rows 100000
-  curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  curate select --scores out/scores --output out/random --method random --seed 7 --keep-tokens 2000000000
+  curate select --method ofds --budget 500 --objects out/objects --output out/chosen
+  curate select --method ofds --budget 500 --annotations detections.json --instances images.json --output out/chosen
+  curate select --method ofds --budget 500 --option quota=sqrt --option nested=true --output out/chosen 'images/*.parquet'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if images.isImageMethod(method, args) {
+				if err := requireFlags(map[string]string{"--output": output}); err != nil {
+					return err
+				}
+				return images.run(cmd.Context(), a, method, output, earlier, seed, args)
+			}
+			if err := noArguments(cmd, args); err != nil {
+				return err
+			}
 			if err := requireFlags(map[string]string{"--scores": scores, "--output": output}); err != nil {
 				return err
 			}
@@ -42,7 +55,7 @@ func newSelectCommand(a *app) *cobra.Command {
 			if err := opt.Validate(); err != nil {
 				return usageError{err}
 			}
-			result, cut, err := runSelect(cmd.Context(), a, scores, output, opt)
+			result, cut, err := runSelect(cmd.Context(), a, scores, output, earlier, opt)
 			if err == nil && !a.json && !result.nothing {
 				a.say("kept %s of %s rows: color score %.4f and above", progress.Count(cut.Kept), progress.Count(cut.Rows), cut.Threshold)
 			}
@@ -52,11 +65,13 @@ func newSelectCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&scores, "scores", "", "folder that 'curate score' wrote")
 	flags.StringVarP(&output, "output", "o", "", "folder for the selection")
-	flags.StringVar(&method, "method", string(colorfilter.Color), "color (prior minus conditional loss), conditional, perplexity or random")
+	flags.StringVar(&earlier, "within", "", "folder of an earlier selection: only the rows that it kept are candidates")
+	flags.StringVar(&method, "method", string(colorfilter.Color), methodHelp())
 	flags.Float64Var(&fraction, "keep-fraction", 0, "keep this fraction of all rows, rounded down (1/tau in the paper)")
 	flags.Int64Var(&rows, "keep-rows", 0, "keep this many rows")
 	flags.Int64Var(&tokens, "keep-tokens", 0, "keep the best rows while their tokens fit")
-	flags.Uint64Var(&seed, "seed", 0, "seed of --method random")
+	flags.Uint64Var(&seed, "seed", 0, "seed of --method random, and of methods for images")
+	images.add(flags)
 	return cmd
 }
 
@@ -124,10 +139,18 @@ func (s *sidecars) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, error
 }
 
 // runSelect finds the cut and writes one selection file per shard.
-func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilter.Options) (_ stageResult, cut *colorfilter.Cut, err error) {
+func runSelect(ctx context.Context, a *app, scores, output, earlier string, opt colorfilter.Options) (_ stageResult, cut *colorfilter.Cut, err error) {
 	source, err := openSidecars(ctx, a, scores)
 	if err != nil {
 		return stageResult{}, nil, err
+	}
+	var pool pipeline.ScoreSource = source
+	before, err := readWithin(ctx, a, earlier, optionOf(source.manifest, "unit"), source.manifest.Inputs)
+	if err != nil {
+		return stageResult{}, nil, err
+	}
+	if before != nil {
+		pool, opt = candidates{source, before}, opt.Of(before.manifest.Counts.Kept)
 	}
 	s, ctx, err := newStage(ctx, a, "select", output, nil)
 	if err != nil {
@@ -136,6 +159,9 @@ func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilt
 	defer s.close(&err)
 	s.from(source.manifest)
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
+	if before != nil {
+		s.options["within"] = before.key()
+	}
 	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
 		s.options["scoring"] = source.manifest.Options // to cut the shards again
 	}
@@ -147,10 +173,10 @@ func runSelect(ctx context.Context, a *app, scores, output string, opt colorfilt
 	if err != nil {
 		return stageResult{}, nil, err
 	}
-	if cut, err = filter.Fit(ctx, source); err != nil {
+	if cut, err = filter.Fit(ctx, pool); err != nil {
 		return stageResult{}, nil, fmt.Errorf("find the cut: %w", err)
 	}
-	decisions := splitByShard(filter.Decide(ctx, source, cut))
+	decisions := splitByShard(filter.Decide(ctx, pool, cut))
 	defer decisions.stop()
 	for i := range s.inputs {
 		if err := selectShard(ctx, s, &s.inputs[i], decisions); err != nil {
@@ -173,26 +199,9 @@ func selectShard(ctx context.Context, s *stage, in *stageInput, decisions *shard
 	}
 	record := shards.Unit{Shard: in.Shard, Key: in.digest}
 	err := s.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-		writer := shards.NewSelectionWriter(out, nil)
-		counts := shards.Counts{Dropped: map[pipeline.Reason]int64{}}
-		for d, err := range decisions.of(in.Shard) {
-			if err != nil {
-				return false, err
-			}
-			for i, keep := range d.Keep {
-				counts.RowsIn++
-				if keep {
-					counts.Kept++
-				} else {
-					counts.Dropped[d.Reason[i]]++
-				}
-			}
-			if err := writer.Write(d); err != nil {
-				return false, err
-			}
-		}
+		counts, err := writeDecisions(out, decisions.of(in.Shard))
 		record.Rows, record.Counts = counts.RowsIn, counts
-		return true, writer.Close()
+		return true, err
 	})
 	if err != nil {
 		return fmt.Errorf("write selection of %s: %w", in.Shard, err)

@@ -84,7 +84,7 @@ func (r *pipelineRun) writeReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	selected, err := readSelection(ctx, r.app, r.folder("selection"))
+	selected, err := readSelection(ctx, r.app, r.selected.folder)
 	if err != nil {
 		return err
 	}

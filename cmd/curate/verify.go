@@ -102,7 +102,7 @@ func verifyStage(ctx context.Context, store shards.Store, folder string, m *shar
 		}
 		found.Files++
 		found.Bytes += unit.Size
-		err := verifyUnit(ctx, store, fileKind(m), unit)
+		err := verifyUnit(ctx, store, fileKind(m, unit), unit)
 		if ctx.Err() != nil {
 			return found, context.Cause(ctx)
 		}
@@ -173,7 +173,11 @@ func verifyUnit(ctx context.Context, store shards.Store, stage string, unit shar
 		rows, err = countRows(shards.ReadScores(ctx, object), func(s *pipeline.Scores) int { return s.Len() })
 	case "select":
 		rows, err = countRows(shards.ReadSelection(ctx, object), func(d *pipeline.Decisions) int { return len(d.Row) })
-	case "write":
+	case "choices":
+		var choices []shards.Choice
+		choices, err = shards.ReadChoices(ctx, object)
+		rows = int64(len(choices))
+	case "write", "embed":
 		rows, err = shards.CheckRows(ctx, store, unit.File)
 	}
 	if err != nil {

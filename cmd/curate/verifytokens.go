@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/curate-data/curate/shards"
@@ -25,11 +26,26 @@ func tokenLayout(m *shards.Manifest) (shards.TokenOptions, bool) {
 
 // fileKind says what verifyUnit has to read in a stage's files. Token files are
 // read together, by verifyTokens.
-func fileKind(m *shards.Manifest) string {
+func fileKind(m *shards.Manifest, unit shards.Unit) string {
 	if _, ok := tokenLayout(m); ok {
 		return "tokens"
 	}
+	switch {
+	case unit.File == choicesName:
+		return "choices"
+	case unit.Shard == "" && unit.RowGroups == 0 && !isShardFile(unit.File):
+		return "text" // lists and pages, whose digest is all there is to check
+	}
 	return m.Stage
+}
+
+// isShardFile tells files of rows from lists, pages and subsets of labels.
+func isShardFile(name string) bool {
+	switch path.Ext(name) {
+	case ".json", ".html", ".txt":
+		return false
+	}
+	return true
 }
 
 // verifyTokens reads the token files that belong together and compares them

@@ -28,6 +28,9 @@ and key-value metadata as in the input, rows in their order, file names as the i
 added: the score. JSON lines that stay JSON lines keep their bytes. What --format cannot hold is an
 error that names it, never a changed value. The inputs must be the ones that were scored, byte for byte.
 
+Of images in label files (COCO, VOC, YOLO, ...) IN is left out: written are the labels of the chosen
+images, in the same format, and files.txt, the list of their files.
+
 A selection of sequences is written as tokens instead, T to a sequence, without change: as .npy
 with a .csv.gz of the documents (dolma, OLMo) or as .ds with index and metadata (datatrove).`
 
@@ -54,9 +57,12 @@ func newWriteCommand(a *app) *cobra.Command {
 			if noScore {
 				opt.ScoreColumn = ""
 			}
-			inputs, err := a.listInputs(cmd.Context(), args)
-			if err != nil {
-				return err
+			var inputs []shards.Input
+			if len(args) > 0 {
+				var err error
+				if inputs, err = a.listInputs(cmd.Context(), args); err != nil {
+					return err
+				}
 			}
 			return a.finishStage(runWrite(cmd.Context(), a, inputs, opt))
 		},
@@ -80,6 +86,16 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	if err != nil {
 		return stageResult{}, err
 	}
+	places, labelled := selection.labelPlaces()
+	if len(inputs) == 0 && !labelled {
+		return stageResult{}, usagef("name the inputs: the files, globs or folders that the selection is of")
+	}
+	if len(inputs) > 0 && labelled {
+		return stageResult{}, usagef("%s is a selection of the label files %s, which are found by themselves: leave IN out", opt.Selection, places.Labels)
+	}
+	if optionOf(selection.manifest, "kind") == imagesKind {
+		opt.ScoreColumn = ""
+	}
 	job, err := newWriteJob(ctx, a, selection, opt)
 	if err != nil {
 		return stageResult{}, err
@@ -91,7 +107,7 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	names, err := outputNames(inputs, opt.Format)
-	if err != nil && opt.Shards == 0 {
+	if err != nil && opt.Shards == 0 && opt.Format != manifestsFormat {
 		return stageResult{}, err
 	}
 	s, ctx, err := newStage(ctx, a, "write", opt.Output, inputs)
@@ -99,6 +115,11 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 		return stageResult{}, err
 	}
 	defer s.close(&err)
+	if labelled {
+		if err := addLabels(ctx, s, places); err != nil {
+			return stageResult{}, err
+		}
+	}
 	if err := selection.check(s.inputs); err != nil {
 		return stageResult{}, err
 	}
@@ -109,9 +130,14 @@ func runWrite(ctx context.Context, a *app, inputs []shards.Input, opt writeOptio
 	}
 	s.backend = selection.manifest.Backend
 	task := a.progress.Start("write", job.rows, selection.manifest.Counts.RowsIn)
-	if opt.Shards > 0 {
+	switch {
+	case opt.Format == manifestsFormat:
+		err = writeManifests(ctx, s, selection)
+	case labelled:
+		err = writeLabels(ctx, s, selection, places)
+	case opt.Shards > 0:
 		err = writeMerged(ctx, s, selection, opt, task)
-	} else {
+	default:
 		err = writeEach(ctx, s, selection, job, names, opt.Workers, task)
 	}
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/curate-data/curate/shards"
 )
 
-const formatHelp = `what to write: parquet (the default), jsonl, jsonl.zst, jsonl.gz, arrow (file), arrows (stream) or same (as the input); sequences: npy (the default) or ds`
+const formatHelp = `what to write: parquet (the default), jsonl, jsonl.zst, jsonl.gz, arrow (file), arrows (stream) or same (as the input); sequences: npy (the default) or ds; manifests: two lists that refer to the shards, to pre-train on all rows and fine-tune on the kept ones`
 
 // addFormatFlag adds --format.
 func addFormatFlag(flags *pflag.FlagSet, format *string) {
@@ -16,11 +16,11 @@ func addFormatFlag(flags *pflag.FlagSet, format *string) {
 // checkFormatName is a usage error unless format is one of rows or of sequences.
 // Which of them the selection can have is seen when it is opened.
 func checkFormatName(format string) error {
-	if isTokenFormat(format) {
+	if isTokenFormat(format) || format == manifestsFormat {
 		return nil
 	}
 	if err := shards.OutputFormat(format).Validate(); err != nil {
-		return usagef("--format: %w; of sequences, npy or ds", err)
+		return usagef("--format: %w; of sequences, npy or ds; manifests", err)
 	}
 	return nil
 }

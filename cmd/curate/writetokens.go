@@ -77,6 +77,10 @@ func checkWriteFormat(unit, format string) error {
 	switch {
 	case format == "":
 		return nil
+	case format == manifestsFormat && unit == string(scoring.Sequence):
+		return fmt.Errorf("%s lists rows, not sequences: score with unit document", format)
+	case format == manifestsFormat:
+		return nil
 	case unit == string(scoring.Sequence) && !tokens:
 		return fmt.Errorf("%s cannot hold sequences, which are tokens and no rows: write npy or ds (to write rows, score with unit document)", format)
 	case unit != string(scoring.Sequence) && tokens:

@@ -111,3 +111,14 @@ func floorFraction(f float64, n int64) int64 {
 	}
 	return k
 }
+
+// Of returns the options with a fraction turned into the rows that it is of a
+// pool of so many: for a pool whose other rows an earlier filter has dropped.
+func (o Options) Of(rows int64) Options {
+	if o.KeepFraction == 0 {
+		return o
+	}
+	o.KeepRows = floorFraction(o.KeepFraction, rows)
+	o.KeepFraction, o.KeepNothing = 0, o.KeepRows == 0
+	return o
+}

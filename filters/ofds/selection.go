@@ -67,7 +67,7 @@ type ClassOutcome struct {
 	Quota       int64 // images asked for, over all rounds
 	Chosen      int64 // images chosen for it
 	Achieved    int64 // its proposals in all chosen images
-	Starved     bool  // the budget was smaller than the number of classes
+	Starved     bool  // it got nothing, because the budget was smaller than the number of classes
 	Unreachable bool  // it has no proposals
 }
 
@@ -75,4 +75,5 @@ type ClassOutcome struct {
 type OFDS struct {
 	Options Options
 	Product kmeans.Product // nil means plain Go
+	Workers int            // goroutines of k-means; 0 means one per processor; does not change the result
 }

@@ -19,12 +19,16 @@ var ours = map[string][]string{
 	"internal/faults":   {"pipeline", "shards"},
 	"internal/s3server": {},
 	"internal/lint":     {},
-	"bench":             {"pipeline", "shards"},
+	"bench":             {"pipeline", "scoring", "filters/*", "shards"},
 	"cmd/curate":        {"pipeline", "scoring", "filters/*", "shards", "internal/report", "internal/progress"},
 }
 
 // forTests are units that only test files may import.
 var forTests = []string{"internal/lint", "internal/faults", "internal/s3server"}
+
+// testPackages are the packages below other units that only test files may
+// import.
+var testPackages = []string{"filters/ofds/ofdstest"}
 
 // placed says where alone the packages with a prefix may be imported. Tests may
 // read Parquet anywhere, to check files against the library.
@@ -104,6 +108,10 @@ func (m *module) wrongImport(f goFile, name string) string {
 		dir := strings.TrimPrefix(strings.TrimPrefix(name, m.path), "/")
 		to := unit(dir)
 		switch {
+		case slices.Contains(testPackages, dir) && f.dir != dir:
+			if !f.test {
+				return "it is for tests"
+			}
 		case house(dir) == house(f.dir):
 		case slices.Contains(forTests, to):
 			if !f.test && !slices.Contains(suites, f.dir) {

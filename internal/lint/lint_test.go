@@ -116,6 +116,7 @@ func TestEachRuleGoesRed(t *testing.T) {
 		{"shards/a.go", "package shards\n\nimport _ \"go.yaml.in/yaml/v3\"\n", "it is only for cmd/curate"},
 		{"shards/a.go", "package shards\n\nimport _ \"github.com/spf13/pflag\"\n", "it is only for cmd/curate"},
 		{"shards/a.go", "package shards\n\nimport _ \"example.com/m/internal/faults\"\n", "it is for tests"},
+		{"cmd/curate/a.go", "package main\n\nimport _ \"example.com/m/filters/ofds/ofdstest\"\n", "it is for tests"},
 		{"shards/a.go", "package shards\n\nimport _ \"example.com/m/internal/report\"\n", "of ours it may import pipeline"},
 		{"cmd/curate/a.go", "package main\n\nimport _ \"example.com/m/internal/lint\"\n", "it is for tests"},
 		{"cmd/curate/a.go", "package main\n\nimport _ \"github.com/google/go-cmp/cmp\"\n", "it is for tests"},

@@ -172,6 +172,23 @@ func name(s, ifEmpty string) string {
 	return string(runes)
 }
 
+// sentence is clean for a text of a line or two; long ones lose their end. An
+// empty one becomes the text of ifEmpty.
+func sentence(s, ifEmpty string) string {
+	const most = 300
+	if len(s) > utf8.UTFMax*most {
+		s = s[:utf8.UTFMax*most]
+	}
+	runes := []rune(strings.Join(strings.Fields(clean(s)), " "))
+	if len(runes) == 0 {
+		return ifEmpty
+	}
+	if len(runes) > most {
+		return string(runes[:most-1]) + "\u2026"
+	}
+	return string(runes)
+}
+
 // Lengths of the text of a sample: what is seen at once, and all that is shown.
 const (
 	headRunes = 440

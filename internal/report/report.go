@@ -107,7 +107,7 @@ type Sample struct {
 	Text               string // any bytes; the page shows the first part
 }
 
-//go:embed page.html charts.html style.css
+//go:embed page.html charts.html shared.html style.css ofds.html ofdsparts.html ofds.css
 var files embed.FS
 
 // Write writes the page. Errors are those of w.
@@ -116,7 +116,7 @@ func Write(w io.Writer, r Report) error {
 	if err != nil {
 		return fmt.Errorf("read report style: %w", err)
 	}
-	page, err := template.New("page.html").ParseFS(files, "page.html", "charts.html")
+	page, err := template.New("page.html").ParseFS(files, "page.html", "charts.html", "shared.html")
 	if err != nil {
 		return fmt.Errorf("parse report template: %w", err)
 	}

@@ -114,15 +114,18 @@ func TestSameReportSamePage(t *testing.T) {
 
 // all gives the pages that the checks of form run on.
 func all(t *testing.T) map[string]string {
-	return map[string]string{"demo": page(t, demo(t)), "empty": page(t, Report{}), "hostile": page(t, hostile())}
+	return map[string]string{
+		"demo": page(t, demo(t)), "empty": page(t, Report{}), "hostile": page(t, hostile()),
+		"ofds": ofdsPage(t, ofdsDemo(t)), "ofds empty": ofdsPage(t, OFDS{}), "ofds hostile": ofdsPage(t, ofdsHostile(t)),
+	}
 }
 
 var (
 	tag        = regexp.MustCompile(`<(/?)([a-zA-Z!?][^\s>/]*)([^>]*)>`)
 	attribute  = regexp.MustCompile(`([a-zA-Z_:-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)`)
 	style      = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
-	elements   = "!doctype html head meta title style body header main section nav a h1 h2 h3 p strong bdi em br small code pre span div dl dt dd article details summary table caption thead tbody tr th td figure figcaption svg g rect line path circle text desc"
-	attributes = "lang charset name content http-equiv class id role aria-label aria-labelledby aria-hidden href scope dir height width viewBox preserveAspectRatio x y x1 x2 y1 y2 dx dy cx cy r d text-anchor"
+	elements   = "!doctype html head meta title style body header main section nav a h1 h2 h3 p strong bdi em br small code pre span div dl dt dd article details summary table caption thead tbody tr th td figure figcaption svg g rect line path circle text desc ul li image"
+	attributes = "lang charset name content http-equiv class id role aria-label aria-labelledby aria-hidden href scope dir height width viewBox preserveAspectRatio x y x1 x2 y1 y2 dx dy cx cy r d text-anchor data-name"
 )
 
 // The page holds only elements and attributes of ours, none of which can run
@@ -137,7 +140,11 @@ func TestNothingRunsAndNothingIsFetched(t *testing.T) {
 				if !contains(attributes, a[1]) {
 					t.Errorf("%s: attribute %s in %.80q", name, a[1], m[0])
 				}
-				if a[1] == "href" && !strings.HasPrefix(a[2], `"#`) {
+				own := `"#`
+				if m[2] == "image" {
+					own = `"data:image/jpeg;base64,`
+				}
+				if a[1] == "href" && !strings.HasPrefix(a[2], own) {
 					t.Errorf("%s: link to %s", name, a[2])
 				}
 			}
@@ -146,7 +153,11 @@ func TestNothingRunsAndNothingIsFetched(t *testing.T) {
 		if len(css) != 1 || regexp.MustCompile(`url\(|@import|//`).MatchString(css[0][1]) {
 			t.Errorf("%s: the style sheet refers to something else", name)
 		}
-		if !strings.Contains(html, `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`) {
+		pictures := ""
+		if strings.HasPrefix(name, "ofds") {
+			pictures = "; img-src data:"
+		}
+		if !strings.Contains(html, `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'`+pictures+`">`) {
 			t.Errorf("%s: no content security policy", name)
 		}
 	}
@@ -199,7 +210,8 @@ func TestWellFormed(t *testing.T) {
 				}
 			}
 		}
-		if want := map[string]int{"demo": 6, "empty": 0, "hostile": 3}[name]; charts != want {
+		if want := map[string]int{"demo": 6, "empty": 0, "hostile": 3,
+			"ofds": 4 + 29 + 6, "ofds empty": 0, "ofds hostile": 1 + 1 + mostMaps}[name]; charts != want {
 			t.Errorf("%s: %d charts, want %d", name, charts, want)
 		}
 	}

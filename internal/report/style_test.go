@@ -15,13 +15,18 @@ func TestContrast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schemes := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(string(css), -1)
-	if len(schemes) != 2 {
-		t.Fatalf("%d color schemes, want 2", len(schemes))
+	more, err := os.ReadFile("ofds.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile(`(?s):root \{(.*?)\}`)
+	schemes, methods := blocks.FindAllStringSubmatch(string(css), -1), blocks.FindAllStringSubmatch(string(more), -1)
+	if len(schemes) != 2 || len(methods) != 2 {
+		t.Fatalf("%d and %d color schemes, want 2", len(schemes), len(methods))
 	}
 	for i, scheme := range []string{"light", "dark"} {
 		color := map[string]float64{}
-		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6})`).FindAllStringSubmatch(schemes[i][1], -1) {
+		for _, m := range regexp.MustCompile(`--([a-z0-9-]+): #([0-9a-f]{6})`).FindAllStringSubmatch(schemes[i][1]+methods[i][1], -1) {
 			color[m[1]] = luminance(t, m[2])
 		}
 		for _, pair := range []struct {
@@ -33,6 +38,8 @@ func TestContrast(t *testing.T) {
 			{"kept-ink", "paper", 4.5}, {"kept-ink", "card", 4.5}, {"kept-ink", "tint", 4.5},
 			{"cut", "paper", 4.5}, {"prior", "paper", 4.5}, {"conditional", "paper", 4.5},
 			{"kept", "paper", 3}, {"kept", "card", 3}, {"dropped", "paper", 3}, {"dropped", "card", 3},
+			{"s0", "paper", 3}, {"s1", "paper", 3}, {"s2", "paper", 3}, {"s3", "paper", 3}, {"s4", "paper", 3},
+			{"s5", "paper", 3}, {"s6", "paper", 3}, {"s7", "paper", 3}, {"s8", "paper", 3}, {"s9", "paper", 3},
 		} {
 			front, ok := color[pair.front]
 			back, ok2 := color[pair.back]

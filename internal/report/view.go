@@ -11,24 +11,28 @@ import (
 	"github.com/curate-data/curate/pipeline"
 )
 
-// view is what the templates read: text that is ready to be escaped, and
-// coordinates.
-type view struct {
+// frame is what all pages have: text that is ready to be escaped.
+type frame struct {
 	Style          template.CSS
+	Pictures       bool // the page may show pictures that it holds itself
 	Title, Eyebrow string
-	Unit           string
 	Lead           []phrase
+	Warnings       []string
 	Tiles          []tile
-	Score          *scoreChart
-	Domain         *domainView
-	Curves         []*curveChart
-	Loss           *lossChart
-	Groups         []groupView
-	Dropped        []dropRow
-	Balance        string // the sum of the counts, in words
-	Unbalanced     string // what does not add up, empty when all does
 	Facts          []Fact
 	Config         string
+}
+
+// view is what the templates of the page of a run read.
+type view struct {
+	frame
+	Unit    string
+	Score   *scoreChart
+	Domain  *domainView
+	Curves  []*curveChart
+	Loss    *lossChart
+	Groups  []groupView
+	Dropped reasonTable
 }
 
 // phrase is a part of the leading sentence.
@@ -39,6 +43,15 @@ type phrase struct {
 
 // tile is one headline figure.
 type tile struct{ Name, Value, Detail string }
+
+// reasonTable says what was dropped and why.
+type reasonTable struct {
+	Unit, Whole string // of the columns with counts and with shares
+	None        string // shown when nothing was dropped
+	Rows        []dropRow
+	Balance     string // the sum of the counts, in words
+	Unbalanced  string // what does not add up, empty when all does
+}
 
 // dropRow is one reason with its rows.
 type dropRow struct {
@@ -63,17 +76,13 @@ type card struct {
 func newView(r Report) view {
 	unit := name(r.Unit, "documents")
 	v := view{
-		Title: name(r.Title, "curate run"), Unit: unit, Config: strings.TrimSpace(clean(r.Config)),
+		frame: newFrame(r.Title, r.Version, r.Backend, r.Facts, r.Config), Unit: unit,
 		Score: newScoreChart(r.Scores, r.Counts.Kept, unit), Domain: newDomainView(r.Domains, unit),
-		Loss: newLossChart(r.Losses, unit),
+		Loss: newLossChart(r.Losses, unit), Dropped: newReasonTable(r.Counts, unit, "kept", meanings),
 	}
-	var eyebrow []string
-	for _, part := range []string{"curate " + name(r.Version, ""), name(r.Backend, "")} {
-		if part = strings.TrimSpace(part); part != "" {
-			eyebrow = append(eyebrow, part)
-		}
+	if v.Dropped.Unbalanced != "" {
+		v.Warnings = []string{v.Dropped.Unbalanced}
 	}
-	v.Eyebrow = strings.Join(eyebrow, " \u00b7 ")
 	gain := biggestGain(r.Domains)
 	v.Lead = lead(r.Counts, gain, unit)
 	v.Tiles = tiles(r, gain, unit)
@@ -89,11 +98,29 @@ func newView(r Report) view {
 			v.Groups = append(v.Groups, newGroup(g))
 		}
 	}
-	v.addDropped(r.Counts, unit)
-	for _, f := range r.Facts {
-		v.Facts = append(v.Facts, Fact{name(f.Name, ""), strings.TrimSpace(clean(f.Value))})
-	}
 	return v
+}
+
+// newFrame cleans what all pages have.
+func newFrame(title, version, backend string, about []Fact, config string) frame {
+	f := frame{Title: name(title, "curate run"), Facts: facts(about), Config: strings.TrimSpace(clean(config))}
+	var eyebrow []string
+	for _, part := range []string{"curate " + name(version, ""), name(backend, "")} {
+		if part = strings.TrimSpace(part); part != "" {
+			eyebrow = append(eyebrow, part)
+		}
+	}
+	f.Eyebrow = strings.Join(eyebrow, " \u00b7 ")
+	return f
+}
+
+// facts makes facts safe to show.
+func facts(all []Fact) []Fact {
+	var out []Fact
+	for _, f := range all {
+		out = append(out, Fact{name(f.Name, ""), strings.TrimSpace(clean(f.Value))})
+	}
+	return out
 }
 
 // gained is the domain whose share of the rows grew by the most points.
@@ -184,7 +211,10 @@ var meanings = map[string]string{
 	string(pipeline.InfScore):    "a loss or the score is infinite",
 }
 
-func (v *view) addDropped(c Counts, unit string) {
+// newReasonTable lists the reasons, the most frequent first. Kept is the word for
+// what was not dropped.
+func newReasonTable(c Counts, unit, kept string, meanings map[string]string) reasonTable {
+	t := reasonTable{Unit: unit, Whole: "of the pool", None: "Nothing was dropped."}
 	rows := slices.Clone(c.Dropped)
 	slices.SortStableFunc(rows, func(a, b ReasonCount) int {
 		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Reason, b.Reason))
@@ -195,16 +225,17 @@ func (v *view) addDropped(c Counts, unit string) {
 		most = max(most, d.Rows)
 	}
 	for _, d := range rows {
-		v.Dropped = append(v.Dropped, dropRow{
+		t.Rows = append(t.Rows, dropRow{
 			Reason: name(d.Reason, "(no reason)"), Meaning: meanings[d.Reason],
-			Rows: count(d.Rows), Share: evenly(d.Rows, c.RowsIn), W: coord(ratio(d.Rows, most) * 100),
+			Rows: count(d.Rows), Share: evenly(d.Rows, c.RowsIn), W: coord(max(0, ratio(d.Rows, most)*100)),
 		})
 	}
-	v.Balance = fmt.Sprintf("%s %s in = %s kept + %s dropped", count(c.RowsIn), unit, count(c.Kept), count(dropped))
+	t.Balance = fmt.Sprintf("%s %s in = %s %s + %s dropped", count(c.RowsIn), unit, count(c.Kept), kept, count(dropped))
 	if missing := c.RowsIn - c.Kept - dropped; missing != 0 {
-		v.Unbalanced = fmt.Sprintf("The counts do not add up: %s %s are kept plus dropped, %s came in.",
-			count(c.Kept+dropped), unit, count(c.RowsIn))
+		t.Unbalanced = fmt.Sprintf("The counts do not add up: %s %s are %s plus dropped, %s came in.",
+			count(c.Kept+dropped), unit, kept, count(c.RowsIn))
 	}
+	return t
 }
 
 // groupMeanings explains the groups that curate makes.

@@ -9,7 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+
+	"github.com/curate-data/curate/scoring/safetensors"
 )
 
 // Files of a model folder.
@@ -57,50 +58,17 @@ func load(dir string) (*Model, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no regular file", weightsFile)
 	}
-	tensors, err := openTensors(file, info.Size())
+	weights, err := safetensors.Open(file, info.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
-	if err := tensors.match(ParamSpecs(m.Config)); err != nil {
+	if err := weights.Match(ParamSpecs(m.Config), nil); err != nil {
 		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
-	return m, m.readParams(tensors)
-}
-
-// match compares the header with the configuration.
-func (f *tensorFile) match(specs []ParamSpec) error {
-	var faults []error
-	for _, spec := range specs {
-		if err := f.check(spec); err != nil {
-			faults = append(faults, err)
-		}
+	if m.Params, err = weights.ReadAll(ParamSpecs(m.Config)); err != nil {
+		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
-	var unknown []string
-	for name := range f.entries {
-		if !slices.ContainsFunc(specs, func(s ParamSpec) bool { return s.Name == name }) {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		faults = append(faults, fmt.Errorf("tensor %q has no place in this model", name))
-	}
-	return errors.Join(faults...)
-}
-
-func (m *Model) readParams(tensors *tensorFile) error {
-	var faults []error
-	for _, spec := range ParamSpecs(m.Config) {
-		data, err := tensors.read(spec)
-		if err != nil {
-			return fmt.Errorf("%s: %w", weightsFile, err)
-		}
-		if n := notFinite(data); n > 0 {
-			faults = append(faults, fmt.Errorf("tensor %s has %d values that are NaN or infinite", spec.Name, n))
-		}
-		m.Params = append(m.Params, Param{Name: spec.Name, Shape: spec.Shape, Data: data})
-	}
-	return errors.Join(faults...)
+	return m, nil
 }
 
 func loadConfig(path string, c *Config) error {
@@ -158,7 +126,7 @@ func (m *Model) save(dir string, tokenizerJSON []byte) error {
 			return err
 		}
 	}
-	if err := WriteFile(filepath.Join(dir, weightsFile), func(w io.Writer) error { return writeTensors(w, m.Params) }); err != nil {
+	if err := WriteFile(filepath.Join(dir, weightsFile), func(w io.Writer) error { return safetensors.Write(w, m.Params) }); err != nil {
 		return err
 	}
 	return WriteFile(filepath.Join(dir, configFile), bytesWriter(config))

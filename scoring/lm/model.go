@@ -10,29 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/curate-data/curate/scoring/safetensors"
 )
 
 // Param is one named weight tensor, row-major float32.
-type Param struct {
-	Name  string
-	Shape []int
-	Data  []float32
-}
+type Param = safetensors.Tensor
 
 // ParamSpec is the name and shape of one weight tensor.
-type ParamSpec struct {
-	Name  string
-	Shape []int
-}
-
-// Size returns the number of weights.
-func (s ParamSpec) Size() int {
-	n := 1
-	for _, dim := range s.Shape {
-		n *= dim
-	}
-	return n
-}
+type ParamSpec = safetensors.Spec
 
 // Model is a configuration with its weights, in the order of ParamSpecs.
 type Model struct {
@@ -59,23 +45,24 @@ const (
 // the head [V,d]. Names are those of hf_olmo.
 func ParamSpecs(c Config) []ParamSpec {
 	d, hidden, vocab := c.DModel, c.Hidden(), c.Embeddings()
-	specs := []ParamSpec{{"model.transformer.wte.weight", []int{vocab, d}}}
+	spec := func(name string, shape ...int) ParamSpec { return ParamSpec{Name: name, Shape: shape} }
+	specs := []ParamSpec{spec("model.transformer.wte.weight", vocab, d)}
 	for layer := range c.NumLayers {
 		prefix := "model.transformer.blocks." + strconv.Itoa(layer) + "."
 		specs = append(specs,
-			ParamSpec{prefix + "attn_norm.weight", []int{d}},
-			ParamSpec{prefix + "q_norm.weight", []int{d}},
-			ParamSpec{prefix + "k_norm.weight", []int{d}},
-			ParamSpec{prefix + "att_proj.weight", []int{3 * d, d}},
-			ParamSpec{prefix + "attn_out.weight", []int{d, d}},
-			ParamSpec{prefix + "ff_norm.weight", []int{d}},
-			ParamSpec{prefix + "ff_proj.weight", []int{hidden, d}},
-			ParamSpec{prefix + "ff_out.weight", []int{d, hidden}},
+			spec(prefix+"attn_norm.weight", d),
+			spec(prefix+"q_norm.weight", d),
+			spec(prefix+"k_norm.weight", d),
+			spec(prefix+"att_proj.weight", 3*d, d),
+			spec(prefix+"attn_out.weight", d, d),
+			spec(prefix+"ff_norm.weight", d),
+			spec(prefix+"ff_proj.weight", hidden, d),
+			spec(prefix+"ff_out.weight", d, hidden),
 		)
 	}
 	return append(specs,
-		ParamSpec{"model.transformer.ln_f.weight", []int{d}},
-		ParamSpec{"model.transformer.ff_out.weight", []int{vocab, d}},
+		spec("model.transformer.ln_f.weight", d),
+		spec("model.transformer.ff_out.weight", vocab, d),
 	)
 }
 
@@ -102,7 +89,7 @@ func (m *Model) Validate() error {
 	var faults []error
 	for i, spec := range specs {
 		p := m.Params[i]
-		switch bad := notFinite(p.Data); {
+		switch bad := safetensors.NotFinite(p.Data); {
 		case p.Name != spec.Name:
 			faults = append(faults, fmt.Errorf("tensor %d is %s, want %s", i, p.Name, spec.Name))
 		case !slices.Equal(p.Shape, spec.Shape):
@@ -117,17 +104,6 @@ func (m *Model) Validate() error {
 		return fmt.Errorf("model: %w", err)
 	}
 	return nil
-}
-
-// notFinite counts NaN and infinite values.
-func notFinite(data []float32) int {
-	n := 0
-	for _, v := range data {
-		if v-v != 0 { // NaN for both
-			n++
-		}
-	}
-	return n
 }
 
 // Digest returns the hex SHA-256 of everything that decides the model's losses:

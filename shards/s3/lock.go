@@ -24,6 +24,7 @@ const (
 	lockBytes    = 64 << 10         // of a lock object at most
 	lockTries    = 5                // takings that another's request got in the way of
 	releaseLimit = 30 * time.Second // for giving a lock back
+	takeGrace    = 5 * time.Second  // for taking a lock after its run was told to stop
 	clockGrain   = time.Second      // of the times that a store tells
 )
 
@@ -66,7 +67,7 @@ func (s *Store) Lock(ctx context.Context) (context.Context, func() error, error)
 		Holder: shards.Holder{PID: os.Getpid(), Host: host, Start: time.Now().UTC().Truncate(time.Second)},
 		Owner:  rand.Text(), Lifetime: s.LockLifetime,
 	}}
-	if err := l.take(ctx); err != nil {
+	if err := l.takeWhole(ctx); err != nil {
 		return nil, nil, fmt.Errorf("lock folder %s: %w", s.URI(""), err)
 	}
 	held, lose := context.WithCancelCause(ctx)
@@ -82,6 +83,23 @@ func (s *Store) Lock(ctx context.Context) (context.Context, func() error, error)
 		lose(errors.New("the lock was given back"))
 		return l.release(ctx)
 	}, nil
+}
+
+// takeWhole takes the lock or leaves none behind. A request that is broken off
+// may still be carried out, and its lock would keep the next run out: so requests
+// that are under way when ctx ends may come to their end.
+func (l *lock) takeWhole(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	taking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(takeGrace, cancel) })()
+	err := l.take(taking)
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.Join(context.Cause(ctx), l.release(ctx))
 }
 
 // take writes the lock object, if none is there that counts.

@@ -70,6 +70,32 @@ func TestLockExpires(t *testing.T) {
 	}
 }
 
+// TestLockStopped tells a process to stop while its request for a lock is under
+// way: it leaves no lock behind.
+func TestLockStopped(t *testing.T) {
+	near, far, line := folders(t)
+	line.Latency(t, 300*time.Millisecond) // of answers: the request is carried out before
+	for _, after := range []time.Duration{0, 50, 150, 400, 700} {
+		ctx, stop := context.WithTimeout(t.Context(), after*time.Millisecond)
+		_, release, err := near.Lock(ctx)
+		stop()
+		if err == nil {
+			if err := release(); err != nil {
+				t.Error(err)
+			}
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("stopped after %d ms: error %v", after, err)
+		}
+		_, free, err := far.Lock(t.Context())
+		if err != nil {
+			t.Fatalf("stopped after %d ms: the next run: %v", after, err)
+		}
+		if err := free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestLockRenews holds a lock longer than its lifetime.
 func TestLockRenews(t *testing.T) {
 	near, far, line := folders(t)

@@ -3,17 +3,18 @@ package kmeans
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
-	"math/rand/v2"
-	"slices"
 )
 
-// Product multiplies matrices. Its results may be off by rounding: what decides
-// between close distances is computed again, so that all products give the same
+// Product multiplies matrices. Its results may be off by the rounding of float32
+// sums in any order, not by more (no TF32, no bfloat16): what decides between
+// close distances is computed again, so that all products give the same
 // clusters.
 type Product interface {
 	// Multiply sets out[i*b.Rows()+j] to the inner product of a's vector i and
-	// b's vector j. It may be called by several goroutines at once.
+	// b's vector j. It may be called by several goroutines at once, and keeps
+	// nothing of what it is given.
 	Multiply(ctx context.Context, a, b Matrix, out []float32) error
 }
 
@@ -22,6 +23,7 @@ type Options struct {
 	K             int
 	Seed          uint64
 	MaxIterations int       // 0 means 25
+	Tolerance     float64   // stop when an iteration lowers the inertia by less than this part of it; 0 means 0.001, below 0 goes on until no point moves
 	Weights       []float32 // of the points; nil means 1 each
 	Start         Matrix    // centroids to begin with; k-means++ draws the missing ones
 	Product       Product   // nil means plain Go
@@ -34,129 +36,169 @@ type Result struct {
 	Cluster    []int32   // of each point
 	Distance   []float32 // Euclidean, of each point to its centroid
 	Size       []int     // points in each cluster
-	Iterations int
+	Inertia    float64   // weighted sum of the squares of the distances
+	Iterations int       // how many times the centroids moved
 }
 
 // ErrTooFewPoints is Fit's answer to K larger than the number of points.
 var ErrTooFewPoints = errors.New("fewer points than clusters")
 
 // Fit clusters points by Euclidean distance. Ties go to the cluster with the
-// lower number, and so to the point with the lower index. The result depends on the points,
-// their order, and the options but Product and Workers, and on nothing else.
+// lower number. The result depends on the points, their order, and the options
+// but Product and Workers, and on nothing else.
+//
+// Centroids to begin with are drawn by k-means++. Beyond 16 a new one looks for
+// its points near it only, and 256 or more come from Deep.
+//
+// Where points coincide so that a cluster would have none, it takes the point
+// farthest from its centroid, or one of the largest cluster if all are on theirs.
 func Fit(ctx context.Context, points Matrix, opt Options) (*Result, error) {
-	n, k := points.Rows(), opt.K
-	if k > n {
-		return nil, ErrTooFewPoints
+	if err := opt.check(points); err != nil {
+		return nil, fmt.Errorf("cluster %d vectors: %w", points.Rows(), err)
 	}
-	random := rand.New(rand.NewPCG(opt.Seed, 0x6b6d65616e73))
-	r := &Result{Centroids: NewMatrix(k, points.Dim)}
-	have := copy(r.Centroids.Data, opt.Start.Data) / max(1, points.Dim)
-	for ; have < k; have++ {
-		copy(r.Centroids.Row(have), points.Row(draw(random, points, r.Centroids.Slice(0, have), opt.Weights)))
-	}
-	rounds := opt.MaxIterations
-	if rounds == 0 {
-		rounds = 25
-	}
-	var before []int32
-	for r.Iterations = 0; r.Iterations < rounds; r.Iterations++ {
-		var err error
-		if r.Cluster, r.Distance, err = Nearest(ctx, points, r.Centroids, opt.Product, opt.Workers); err != nil {
-			return nil, err
-		}
-		if slices.Equal(before, r.Cluster) {
-			break
-		}
-		before = r.Cluster
-		r.means(points, opt.Weights)
-	}
-	r.Size = make([]int, k)
-	for _, c := range r.Cluster {
-		r.Size[c]++
+	r, err := fit(ctx, points, opt)
+	if err != nil {
+		return nil, fmt.Errorf("cluster %d vectors: %w", points.Rows(), err)
 	}
 	return r, nil
 }
 
-// draw picks a point with a chance that rises with its weight and the square of
-// its distance to the nearest centroid.
-func draw(random *rand.Rand, points, centroids Matrix, weights []float32) int {
-	chance := make([]float64, points.Rows())
-	total := 0.0
-	for i := range chance {
-		chance[i] = 1
-		if centroids.Rows() > 0 {
-			_, chance[i] = nearest(points.Row(i), centroids)
-		}
-		if weights != nil {
-			chance[i] *= float64(weights[i])
-		}
-		total += chance[i]
+func (o *Options) check(points Matrix) error {
+	switch n := points.Rows(); {
+	case o.K < 1:
+		return fmt.Errorf("%d clusters: want at least 1", o.K)
+	case o.K > n:
+		return fmt.Errorf("%w: %d clusters", ErrTooFewPoints, o.K)
+	case n > math.MaxInt32:
+		return fmt.Errorf("want at most %d", math.MaxInt32)
+	case o.Weights != nil && len(o.Weights) != n:
+		return fmt.Errorf("%d weights: want one for each", len(o.Weights))
+	case len(o.Start.Data) > 0 && o.Start.Dim != points.Dim:
+		return fmt.Errorf("they have %d dimensions, the centroids to start with %d", points.Dim, o.Start.Dim)
 	}
-	at := random.Float64() * total
-	for i, c := range chance {
-		if at -= c; at < 0 {
-			return i
+	if err := finiteRows("centroid to start with", o.Start); err != nil {
+		return err
+	}
+	for i, w := range o.Weights {
+		if !(w >= 0 && w <= math.MaxFloat32) {
+			return fmt.Errorf("weight %d is %g: want a finite one that is not negative", i, w)
 		}
 	}
-	return len(chance) - 1
+	return nil
 }
 
-// means moves the centroids; one without points takes the point that is
-// farthest from its centroid.
-func (r *Result) means(points Matrix, weights []float32) {
-	k := r.Centroids.Rows()
-	sum, mass := make([]float64, k*points.Dim), make([]float64, k)
-	for i, c := range r.Cluster {
-		w := 1.0
-		if weights != nil {
-			w = float64(weights[i])
-		}
-		mass[c] += w
-		for j, x := range points.Row(i) {
-			sum[int(c)*points.Dim+j] += w * float64(x)
+func (o *Options) rounds() int {
+	if o.MaxIterations == 0 {
+		return 25
+	}
+	return o.MaxIterations
+}
+
+func finiteRows(what string, m Matrix) error {
+	for i := range m.Rows() {
+		if !finite(length(m.Row(i))) {
+			return notFinite(what, i)
 		}
 	}
-	distance := slices.Clone(r.Distance)
-	for c := range k {
-		if mass[c] == 0 {
-			far := 0
-			for i, d := range distance {
-				if d > distance[far] {
-					far = i
-				}
-			}
-			distance[far] = -1
-			copy(r.Centroids.Row(c), points.Row(far))
+	return nil
+}
+
+func notFinite(what string, i int) error {
+	return fmt.Errorf("%s %d has a NaN or an infinity", what, i)
+}
+
+func fit(ctx context.Context, points Matrix, opt Options) (*Result, error) {
+	s, err := newSearch(ctx, points, opt.Product, opt.Workers)
+	if err != nil {
+		return nil, err
+	}
+	rounds, tolerance := opt.rounds(), opt.Tolerance
+	if tolerance == 0 {
+		tolerance = 1e-3
+	}
+	centroids, err := seed(ctx, s, opt)
+	if err != nil {
+		return nil, err
+	}
+	l := lloyd{search: s, weights: opt.Weights, found: newFound(points.Rows(), true)}
+	r := &Result{}
+	for err = l.begin(ctx, centroids); err == nil; err = l.move(ctx) {
+		before := r.Inertia
+		r.Inertia = inertia(l.square, opt.Weights)
+		if r.Iterations > 0 && (!l.changed || before-r.Inertia <= tolerance*before && tolerance > 0) || r.Iterations >= rounds {
+			break
+		}
+		r.Iterations++
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.Centroids, r.Cluster = l.centroids, l.cluster
+	r.finish(points, l.square, opt.Weights)
+	return r, nil
+}
+
+func inertia(square []float64, weights []float32) float64 {
+	sum := 0.0
+	for i, d := range square {
+		if weights != nil {
+			d = float64(d * float64(weights[i]))
+		}
+		sum += d
+	}
+	return sum
+}
+
+// finish sees to it that no cluster is empty, and sets distances and sizes.
+func (r *Result) finish(points Matrix, square []float64, weights []float32) {
+	r.Size = make([]int, r.Centroids.Rows())
+	for _, c := range r.Cluster {
+		r.Size[c]++
+	}
+	for c := range r.Size {
+		if r.Size[c] > 0 {
 			continue
 		}
-		for j := range points.Dim {
-			r.Centroids.Data[c*points.Dim+j] = float32(sum[c*points.Dim+j] / mass[c])
+		far := -1
+		for i, d := range square {
+			if from := r.Cluster[i]; r.Size[from] > 1 && (far < 0 || d > square[far] || d == square[far] && r.Size[from] > r.Size[r.Cluster[far]]) {
+				far = i
+			}
 		}
+		r.Size[r.Cluster[far]]--
+		r.Cluster[far], r.Size[c], square[far] = int32(c), 1, 0
+		copy(r.Centroids.Row(c), points.Row(far))
+		r.Inertia = inertia(square, weights)
+	}
+	r.Distance = make([]float32, len(square))
+	for i, d := range square {
+		r.Distance[i] = float32(math.Sqrt(d))
 	}
 }
 
 // Nearest returns, for each point, the nearest centroid (the first of equals)
-// and the Euclidean distance to it.
+// and the Euclidean distance to it. It is as exact as Fit, whatever the product.
 func Nearest(ctx context.Context, points, centroids Matrix, product Product, workers int) (cluster []int32, distance []float32, err error) {
-	cluster, distance = make([]int32, points.Rows()), make([]float32, points.Rows())
-	for i := range cluster {
-		c, d := nearest(points.Row(i), centroids)
-		cluster[i], distance[i] = int32(c), float32(math.Sqrt(d))
+	if points.Rows() == 0 {
+		return nil, nil, nil
 	}
-	return cluster, distance, ctx.Err()
-}
-
-// nearest returns the nearest centroid and the square of the distance.
-func nearest(point []float32, centroids Matrix) (int, float64) {
-	best, least := 0, math.Inf(1)
-	for c := range centroids.Rows() {
-		d := 0.0
-		for j, x := range centroids.Row(c) {
-			d += float64(x-point[j]) * float64(x-point[j])
-		}
-		if d < least {
-			best, least = c, d
+	if centroids.Rows() == 0 || centroids.Dim != points.Dim {
+		return nil, nil, fmt.Errorf("find nearest: %d centroids of %d dimensions for vectors of %d", centroids.Rows(), centroids.Dim, points.Dim)
+	}
+	s, err := newSearch(ctx, points, product, workers)
+	if err == nil {
+		err = finiteRows("centroid", centroids)
+	}
+	if err == nil {
+		f := newFound(points.Rows(), false)
+		s.among(centroids)
+		if err = s.run(ctx, nil, f); err == nil {
+			distance = make([]float32, len(f.square))
+			for i, d := range f.square {
+				distance[i] = float32(math.Sqrt(d))
+			}
+			return f.cluster, distance, nil
 		}
 	}
-	return best, least
+	return nil, nil, fmt.Errorf("find nearest of %d centroids: %w", centroids.Rows(), err)
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/shards"
+)
+
+// imageRows passes images on and remembers their rows: a selection says of every
+// row of the pool what became of it. Images that an earlier filter dropped are
+// remembered with its reason, and not passed on.
+type imageRows struct {
+	source  pipeline.ImageSource
+	earlier *within // nil for none
+	task    *progress.Task
+
+	shards []string // in the order in which they came
+	rows   map[string][]imageRow
+}
+
+// imageRow is the row that an image begins in, and how many it takes: in the flat
+// form each of its objects has one.
+type imageRow struct {
+	row, rows int64
+	reason    pipeline.Reason // of an earlier filter, or why it is no candidate
+}
+
+// Images implements pipeline.ImageSource.
+func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		r.shards, r.rows = nil, map[string][]imageRow{}
+		var before reasonsInStep
+		defer func() { before.stop() }()
+		for image, err := range r.source.Images(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			at := imageRow{row: image.Row, rows: max(1, image.Rows), reason: image.Reason}
+			if r.earlier != nil {
+				reason, err := before.of(ctx, r.earlier, image.RowID)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				at.reason = cmp.Or(reason, at.reason)
+			}
+			if _, known := r.rows[image.Shard]; !known {
+				r.shards = append(r.shards, image.Shard)
+			}
+			r.rows[image.Shard] = append(r.rows[image.Shard], at)
+			if r.task != nil {
+				r.task.Add(1)
+			}
+			if at.reason == "" && !yield(image, nil) {
+				return
+			}
+		}
+	}
+}
+
+// decisionRows is how many decisions are written at a time.
+const decisionRows = 8192
+
+// decisions yields what became of the rows of a shard. outcome has the reasons of
+// the images that were candidates, empty for those that were chosen.
+func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.Reason) iter.Seq2[*pipeline.Decisions, error] {
+	return func(yield func(*pipeline.Decisions, error) bool) {
+		d := &pipeline.Decisions{Shard: shard}
+		next := int64(0)
+		for _, image := range r.rows[shard] {
+			reason := image.reason
+			if reason == "" {
+				reason = outcome[pipeline.RowID{Shard: shard, Row: image.row}]
+			}
+			if image.row != next {
+				yield(nil, fmt.Errorf("images of shard %s: row %d follows row %d: every row must be of an image", shard, image.row, next-1))
+				return
+			}
+			for next = image.row; next < image.row+image.rows; next++ {
+				d.Row, d.Seq = append(d.Row, next), append(d.Seq, 0)
+				d.Keep, d.Reason, d.Score = append(d.Keep, reason == ""), append(d.Reason, reason), append(d.Score, float32(math.NaN()))
+			}
+			if len(d.Row) >= decisionRows {
+				if !yield(d, nil) {
+					return
+				}
+				d = &pipeline.Decisions{Shard: shard}
+			}
+		}
+		if len(d.Row) > 0 {
+			yield(d, nil)
+		}
+	}
+}
+
+// writeDecisions writes the selection of one shard and returns its counts.
+func writeDecisions(out shards.Pending, decisions iter.Seq2[*pipeline.Decisions, error]) (shards.Counts, error) {
+	writer := shards.NewSelectionWriter(out, nil)
+	counts := shards.Counts{Dropped: map[pipeline.Reason]int64{}}
+	for d, err := range decisions {
+		if err != nil {
+			return counts, err
+		}
+		for i, keep := range d.Keep {
+			counts.RowsIn++
+			if keep {
+				counts.Kept++
+			} else {
+				counts.Dropped[d.Reason[i]]++
+			}
+		}
+		if err := writer.Write(d); err != nil {
+			return counts, err
+		}
+	}
+	return counts, writer.Close()
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/curate-data/curate/pipeline"
+	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/annotations"
+	"github.com/curate-data/curate/shards/images"
+)
+
+// imagePlaces say where images and their labels are: shards, label files, or both,
+// joined by image ID or file name.
+type imagePlaces struct {
+	Inputs  []string      `json:"-"`
+	Labels  string        `json:"annotations,omitempty"` // label file or folder
+	Folder  string        `json:"images,omitempty"`      // of the image files that labels name
+	Format  string        `json:"annotation_format,omitempty"`
+	Images  string        `json:"instances,omitempty"` // of COCO results: the json with the images
+	Split   string        `json:"split,omitempty"`
+	Box     string        `json:"box,omitempty"` // form of boxes in shards
+	Columns imagesColumns `json:"columns,omitzero"`
+}
+
+// imagesColumns names columns of shards; empty ones are found by usual names.
+type imagesColumns = images.Columns
+
+// addImageFlags adds the flags that say where images are.
+func addImageFlags(flags *pflag.FlagSet, p *imagePlaces) {
+	flags.StringVar(&p.Labels, "annotations", "", "labels of the images: a COCO, LVIS or results json, a folder of Pascal VOC, YOLO, Cityscapes or Lightly files, FiftyOne's samples.json; beside shards, joined by image id or file name")
+	flags.StringVar(&p.Folder, "images", "", "folder of the image files that --annotations names; default: the format's usual one")
+	flags.StringVar(&p.Format, "annotation-format", "", "format of --annotations; default: by its content")
+	flags.StringVar(&p.Images, "instances", "", "of a COCO results json: the json with its images and categories")
+	flags.StringVar(&p.Split, "split", "", "part of --annotations to read, such as train")
+	flags.StringVar(&p.Box, "box-form", "", "boxes in shards: xyxy (default), xywh, cxcywh, or relative_ before one of them")
+	flags.StringVar(&p.Columns.ID, "image-id-column", "", "column of image ids; default: image_id, id or file_name")
+	flags.StringVar(&p.Columns.Image, "image-column", "", "column of encoded images; default: image, jpg, png, ...")
+	flags.StringVar(&p.Columns.Objects, "objects-column", "", "column with the list of objects; default: objects, detections, ...")
+	flags.StringVar(&p.Columns.Group, "group-column", "", "column of scenes or videos; default: group, scene, video, ...")
+}
+
+// imageSet is an opened set of images.
+type imageSet struct {
+	app    *app
+	places imagePlaces
+	inputs []shards.Input // the shards
+	labels *annotations.Dataset
+	name   string // of the label set, which is a shard of its own where there are no others
+}
+
+// openImages lists the shards and opens the labels.
+func (a *app) openImages(ctx context.Context, p imagePlaces) (*imageSet, error) {
+	s := &imageSet{app: a, places: p}
+	if len(p.Inputs) == 0 && p.Labels == "" {
+		return nil, usagef("name at least one shard with images, or --annotations")
+	}
+	var err error
+	if len(p.Inputs) > 0 {
+		if s.inputs, err = a.listInputs(ctx, p.Inputs); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.options(false).Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	if p.Labels == "" {
+		return s, nil
+	}
+	opt := annotations.Options{Format: annotations.Format(p.Format), Split: p.Split}
+	if opt.Images, err = s.place(ctx, p.Folder); err != nil {
+		return nil, fmt.Errorf("--images %s: %w", p.Folder, err)
+	}
+	if opt.Instances, err = s.place(ctx, p.Images); err != nil {
+		return nil, fmt.Errorf("--instances %s: %w", p.Images, err)
+	}
+	place, err := s.place(ctx, p.Labels)
+	if err != nil {
+		return nil, fmt.Errorf("--annotations %s: %w", p.Labels, err)
+	}
+	s.name = path.Base(strings.TrimRight(p.Labels, "/"))
+	s.labels, err = annotations.Open(ctx, place, opt)
+	return s, err
+}
+
+// place finds a file or folder; the zero Place for an empty name.
+func (s *imageSet) place(ctx context.Context, name string) (annotations.Place, error) {
+	if name == "" {
+		return annotations.Place{}, nil
+	}
+	store, in, err := s.app.stores.Locate(ctx, name)
+	if err != nil {
+		return annotations.Place{}, err
+	}
+	root := strings.TrimSuffix(strings.TrimSuffix(name, "/"), in)
+	return annotations.Place{Files: store, Name: in, URI: strings.TrimSuffix(root, "/")}, nil
+}
+
+func (s *imageSet) close() error {
+	if s.labels == nil {
+		return nil
+	}
+	return s.labels.Close()
+}
+
+// options say how shards are read.
+func (s *imageSet) options(data bool) images.Options {
+	return images.Options{Columns: s.places.Columns, Box: images.BoxForm(s.places.Box), Data: data}
+}
+
+// shardInputs are the inputs of a stage: shards, which the stage digests itself.
+func (s *imageSet) shardInputs() []shards.Input { return s.inputs }
+
+// addLabels digests the labels for a stage. Where there are no shards the label
+// set is its only input; else it is recorded among the options.
+func (s *imageSet) addLabels(ctx context.Context, st *stage) error {
+	if s.labels == nil {
+		return nil
+	}
+	var parts []string
+	var size int64
+	for _, f := range s.labels.Inputs() {
+		in := shards.Input{Path: f.Name, URI: f.String(), Size: f.Info.Size, Version: f.Info.Version, Modified: f.Info.Modified, Digest: f.Info.Digest}
+		in.Store = filesOnly{f.Files}
+		digest := fmt.Sprint(in.Size)
+		if !f.Header {
+			var err error
+			if digest, err = st.cache.Digest(ctx, in); err != nil {
+				return err
+			}
+			size += in.Size
+		}
+		parts = append(parts, f.Name, digest)
+	}
+	all := shards.UnitKey(parts...)
+	if len(s.inputs) > 0 {
+		st.options["annotations"] = all
+		return nil
+	}
+	st.inputs = append(st.inputs, stageInput{Input: shards.Input{Shard: s.name, URI: s.places.Labels, Size: size}, digest: all, rows: -1})
+	return nil
+}
+
+// addLabels makes the labels at some place the input of a stage.
+func addLabels(ctx context.Context, s *stage, places imagePlaces) error {
+	set, err := s.app.openImages(ctx, places)
+	if err != nil {
+		return err
+	}
+	return errors.Join(set.addLabels(ctx, s), set.close())
+}
+
+// filesOnly is a store that is read alone.
+type filesOnly struct{ annotations.Files }
+
+var errReadOnly = errors.New("labels are only read")
+
+func (filesOnly) Create(context.Context, string) (shards.Pending, error) { return nil, errReadOnly }
+func (filesOnly) Remove(context.Context, string) error                   { return errReadOnly }
+
+// source gives all images of the set in (shard, row) order. With data the encoded
+// images come with them.
+func (s *imageSet) source(data bool) *setSource { return &setSource{imageSet: s, data: data} }
+
+// setSource is an imageSet as a pipeline.ImageSource.
+type setSource struct {
+	*imageSet
+	data bool
+	skip map[string]bool // shards that could not be read
+	at   int             // index of the shard that was read last
+}
+
+// Images implements pipeline.ImageSource.
+func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
+	if len(s.inputs) == 0 {
+		return s.labelled(ctx)
+	}
+	return func(yield func(*pipeline.Image, error) bool) {
+		join, err := s.newJoin(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for i, in := range s.inputs {
+			if s.skip[in.Shard] {
+				continue
+			}
+			s.at = i
+			for image, err := range join.apply(s.ofShard(ctx, i, s.data)) {
+				if !yield(image, err) || err != nil {
+					return
+				}
+			}
+		}
+		if err := join.check(); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// ofShard gives the images of one shard, without what label files add.
+func (s *imageSet) ofShard(ctx context.Context, i int, data bool) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		reader, err := images.Open(ctx, s.inputs[i], s.options(data))
+		if err != nil {
+			yield(nil, shardError{err})
+			return
+		}
+		defer reader.Close()
+		for image, err := range reader.Images(ctx) {
+			if err != nil && ctx.Err() == nil {
+				err = shardError{err}
+			}
+			if !yield(image, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// labelled gives the images of the label files, as rows of one shard.
+func (s *setSource) labelled(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		row := int64(0)
+		for image, err := range s.labels.Images(ctx) {
+			if err == nil {
+				image.RowID = pipeline.RowID{Shard: s.name, Row: row}
+				row++
+				if s.data {
+					image.Data, err = s.fetch(ctx, image.URI)
+				}
+			}
+			if !yield(image, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// maxImageBytes bounds an image file.
+const maxImageBytes = 1 << 30
+
+// fetch reads an image file.
+func (s *imageSet) fetch(ctx context.Context, uri string) ([]byte, error) {
+	store, name, err := s.app.stores.Locate(ctx, uri)
+	if err != nil {
+		return nil, fmt.Errorf("read image %s: %w", uri, err)
+	}
+	object, err := store.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read image %s: %w", uri, err)
+	}
+	defer object.Close()
+	if object.Size() > maxImageBytes {
+		return nil, fmt.Errorf("read image %s: it has %d bytes, more than %d", uri, object.Size(), maxImageBytes)
+	}
+	data := make([]byte, object.Size())
+	if _, err := object.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read image %s: %w", uri, err)
+	}
+	return data, nil
+}
+
+// join finds the labels of images in shards.
+type join struct {
+	labels map[string]*pipeline.Image // by ID and by file name; nil for none
+	found  map[*pipeline.Image]bool
+	of     string
+}
+
+// newJoin reads all labels into memory.
+func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
+	j := &join{of: s.places.Labels}
+	if s.labels == nil {
+		return j, nil
+	}
+	j.labels, j.found = map[string]*pipeline.Image{}, map[*pipeline.Image]bool{}
+	for image, err := range s.labels.Images(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range []string{image.ID, fileName(image.URI)} {
+			if other := j.labels[key]; other != nil && other != image {
+				return nil, usagef("--annotations %s: images %s and %s are both called %q, so rows cannot be told apart by it", j.of, other.ID, image.ID, key)
+			}
+			j.labels[key] = image
+		}
+	}
+	return j, nil
+}
+
+// fileName is the last part of a path or URI.
+func fileName(uri string) string { return path.Base(strings.ReplaceAll(uri, `\`, "/")) }
+
+// apply gives images the objects of their labels.
+func (j *join) apply(all iter.Seq2[*pipeline.Image, error]) iter.Seq2[*pipeline.Image, error] {
+	return func(yield func(*pipeline.Image, error) bool) {
+		for image, err := range all {
+			if err == nil {
+				j.add(image)
+			}
+			if !yield(image, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// add gives an image the objects of its labels.
+func (j *join) add(image *pipeline.Image) {
+	if j.labels == nil {
+		return
+	}
+	for _, key := range []string{image.ID, fileName(image.ID), fileName(image.URI)} {
+		if l := j.labels[key]; l != nil {
+			image.Objects, image.Unlabelled = l.Objects, l.Unlabelled
+			if image.Width == 0 || image.Height == 0 {
+				image.Width, image.Height = l.Width, l.Height
+			}
+			j.found[l] = true
+			return
+		}
+	}
+}
+
+// check is an error when no label was of any image.
+func (j *join) check() error {
+	if j.labels == nil || len(j.found) > 0 || len(j.labels) == 0 {
+		return nil
+	}
+	some := slices.Min(slices.Collect(maps.Keys(j.labels)))
+	return usagef("--annotations %s: none of its images is in the shards: it has, for one, %q; rows are found by image id or file name", j.of, some)
+}
+
+// rows gives the images of some rows, with their bytes.
+func (s *imageSet) rows(ctx context.Context, wanted map[pipeline.RowID]bool) iter.Seq2[*pipeline.Image, error] {
+	last := map[string]int64{}
+	for row := range wanted {
+		last[row.Shard] = max(last[row.Shard], row.Row)
+	}
+	return func(yield func(*pipeline.Image, error) bool) {
+		if len(s.inputs) == 0 {
+			for image, err := range s.source(false).labelled(ctx) {
+				if err == nil && !wanted[image.RowID] {
+					continue
+				}
+				if err == nil {
+					image.Data, err = s.fetch(ctx, image.URI)
+				}
+				if !yield(image, err) || err != nil {
+					return
+				}
+			}
+			return
+		}
+		for i, in := range s.inputs {
+			end, ok := last[in.Shard]
+			if !ok {
+				continue
+			}
+			for image, err := range s.ofShard(ctx, i, true) {
+				if err == nil && !wanted[image.RowID] {
+					continue
+				}
+				if !yield(image, err) || err != nil {
+					return
+				}
+				if image.Row == end {
+					break
+				}
+			}
+		}
+	}
+}
