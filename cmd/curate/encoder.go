@@ -52,6 +52,9 @@ func (c encoderConfig) validate() error {
 	if c.VectorType != "" && c.VectorType != "f32" && c.VectorType != "f16" {
 		return fmt.Errorf("vector type %q: want f32 or f16", c.VectorType)
 	}
+	if poolings := []string{"", "box", "mask", "crop", "pointer", "mask_pool"}; !slices.Contains(poolings, c.Pooling) {
+		return fmt.Errorf("pooling %q: want one of %s", c.Pooling, strings.Join(poolings[1:], ", "))
+	}
 	_, _, err := c.random()
 	return err
 }
@@ -62,6 +65,12 @@ func (c encoderConfig) describe() string {
 		return "random weights, " + strings.TrimPrefix(c.Encoder, "random:")
 	}
 	return fileName(strings.TrimRight(c.Encoder, "/"))
+}
+
+// vectors are the settings that make vectors of one model differ.
+func (c encoderConfig) vectors() encoderConfig {
+	c.Encoder, c.VectorType, c.Batch = "", "", 0
+	return c
 }
 
 // random returns the preset and the seed of random weights, "" for a model.

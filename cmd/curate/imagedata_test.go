@@ -102,7 +102,7 @@ type (
 		ImageID string        `parquet:"image_id"`
 		Scene   string        `parquet:"scene"`
 		Text    string        `parquet:"text"`
-		Image   []byte        `parquet:"image"`
+		Image   []byte        `parquet:"image,optional"`
 		Objects []nestedThing `parquet:"objects,list"`
 		Vec     []float32     `parquet:"vec,list"`
 	}

@@ -134,7 +134,7 @@ func (w *imageSelection) curves(ctx context.Context, evaluator *metrics.Evaluato
 		if name == w.methodName() {
 			continue
 		}
-		selector, err := w.method(name, nil)
+		selector, err := w.method(name)
 		if err != nil {
 			return nil, usageError{err}
 		}

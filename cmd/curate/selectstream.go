@@ -25,7 +25,6 @@ const streamBatch = 4096
 // write what became of each row.
 type streamed struct {
 	*imageSelection
-	before map[string]bool // preselected
 	chosen map[pipeline.RowID]bool
 	images int64          // candidates
 	sample pipelineImages // for the metrics
@@ -51,14 +50,11 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 	if !w.config.isOFDS() {
 		return usagef("stream is for method %s, not for %s", methodOFDS, w.config.Method)
 	}
-	preselected, err := w.preselectedIDs(ctx)
-	if err != nil {
-		return err
-	}
-	s := &streamed{imageSelection: w, before: preselected, chosen: map[pipeline.RowID]bool{}}
+	s := &streamed{imageSelection: w, chosen: map[pipeline.RowID]bool{}}
 	options := w.config.Options
-	options.Preselected = preselected
+	options.Preselected = w.before
 	var outcome *stream.Outcome
+	var err error
 	for {
 		task := w.app.progress.Start("read objects", "images", -1)
 		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, forget: true}
@@ -73,7 +69,9 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 			return err
 		}
 	}
-	s.images = w.rows.count
+	if s.images = w.rows.count; s.images == 0 {
+		return usagef("select images: the pool has no images")
+	}
 	for _, image := range outcome.Images {
 		s.chosen[image.RowID] = true
 	}
