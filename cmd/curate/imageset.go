@@ -123,9 +123,6 @@ func (s *imageSet) options(data bool) images.Options {
 	return images.Options{Columns: s.places.Columns, Box: images.BoxForm(s.places.Box), Data: data}
 }
 
-// shardInputs are the inputs of a stage: shards, which the stage digests itself.
-func (s *imageSet) shardInputs() []shards.Input { return s.inputs }
-
 // addLabels digests the labels for a stage. Where there are no shards the label
 // set is its only input; else it is recorded among the options.
 func (s *imageSet) addLabels(ctx context.Context, st *stage) error {

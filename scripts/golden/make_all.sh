@@ -19,8 +19,6 @@ $data/bin/python scripts/golden/make_annotations.py
 $data/bin/python scripts/golden/make_ofds_baselines.py
 $data/bin/python scripts/golden/make_ofds_metrics.py
 $data/bin/python scripts/golden/make_ofds.py
-$data/bin/python scripts/golden/make_ofds.py
-$data/bin/python scripts/golden/make_ofds_metrics.py
 $data/bin/python scripts/golden/make_tokenizer.py
 $data/bin/python scripts/golden/make_kmeans.py
 $data/bin/python scripts/golden/make_types.py shards/testdata/types
