@@ -43,6 +43,7 @@ func (p shardPool) failed(ctx context.Context, s *stage, err error) (bool, error
 		return false, err
 	}
 	in := &s.inputs[p.at]
+	in.rows = rowsOf(ctx, in.Input)
 	if err := s.shardFailed(ctx, in, err); err != nil {
 		return false, err
 	}

@@ -19,22 +19,27 @@ type imageRows struct {
 	source  pipeline.ImageSource
 	earlier *within // nil for none
 	task    *progress.Task
+	forget  bool // count the rows, do not remember them
+	all     bool // pass on dropped images as well, with their reasons
 
-	shards []string // in the order in which they came
-	rows   map[string][]imageRow
+	count   int64
+	rows    map[string][]imageRow
+	left    map[string]bool // IDs of images that were not passed on
+	classes map[string]bool // of the objects that were passed on
 }
 
 // imageRow is the row that an image begins in, and how many it takes: in the flat
 // form each of its objects has one.
 type imageRow struct {
 	row, rows int64
-	reason    pipeline.Reason // of an earlier filter, or why it is no candidate
+	reason    pipeline.Reason   // of an earlier filter, or why it is no candidate
+	each      []pipeline.Reason // by row, where an earlier filter dropped one of several
 }
 
 // Images implements pipeline.ImageSource.
 func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
-		r.shards, r.rows = nil, map[string][]imageRow{}
+		r.count, r.rows, r.left, r.classes = 0, map[string][]imageRow{}, map[string]bool{}, map[string]bool{}
 		var before reasonsInStep
 		defer func() { before.stop() }()
 		for image, err := range r.source.Images(ctx) {
@@ -42,27 +47,57 @@ func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				yield(nil, err)
 				return
 			}
+			if r.earlier.failed(image.Shard) {
+				continue // the whole shard is quarantined
+			}
 			at := imageRow{row: image.Row, rows: max(1, image.Rows), reason: image.Reason}
-			if r.earlier != nil {
-				reason, err := before.of(ctx, r.earlier, image.RowID)
-				if err != nil {
-					yield(nil, err)
-					return
-				}
-				at.reason = cmp.Or(reason, at.reason)
+			if err := r.addEarlier(ctx, &before, &at, image.RowID); err != nil {
+				yield(nil, err)
+				return
 			}
-			if _, known := r.rows[image.Shard]; !known {
-				r.shards = append(r.shards, image.Shard)
+			image.Reason = at.reason
+			r.count++
+			if !r.forget {
+				r.rows[image.Shard] = append(r.rows[image.Shard], at)
 			}
-			r.rows[image.Shard] = append(r.rows[image.Shard], at)
 			if r.task != nil {
 				r.task.Add(1)
 			}
-			if at.reason == "" && !yield(image, nil) {
+			r.remember(image)
+			if (at.reason == "" || r.all) && !yield(image, nil) {
 				return
 			}
 		}
 	}
+}
+
+// addEarlier looks up what an earlier filter said of the rows of an image. It is
+// a candidate if all of them were kept.
+func (r *imageRows) addEarlier(ctx context.Context, before *reasonsInStep, at *imageRow, row pipeline.RowID) error {
+	if r.earlier == nil {
+		return nil
+	}
+	each := make([]pipeline.Reason, at.rows)
+	own := at.reason
+	for i := range each {
+		reason, err := before.of(ctx, r.earlier, row)
+		if err != nil {
+			return err
+		}
+		each[i] = cmp.Or(reason, own)
+		at.reason = cmp.Or(at.reason, reason)
+		row.Row++
+	}
+	at.each = each
+	return nil
+}
+
+// reasonOf is why row i of an image is not kept, given why the image is not.
+func (r imageRow) reasonOf(i int64, image pipeline.Reason) pipeline.Reason {
+	if r.each != nil {
+		return cmp.Or(r.each[i], image)
+	}
+	return image
 }
 
 // decisionRows is how many decisions are written at a time.
@@ -84,8 +119,7 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 				return
 			}
 			for next = image.row; next < image.row+image.rows; next++ {
-				d.Row, d.Seq = append(d.Row, next), append(d.Seq, 0)
-				d.Keep, d.Reason, d.Score = append(d.Keep, reason == ""), append(d.Reason, reason), append(d.Score, float32(math.NaN()))
+				appendDecision(d, next, image.reasonOf(next-image.row, reason))
 			}
 			if len(d.Row) >= decisionRows {
 				if !yield(d, nil) {
@@ -98,6 +132,26 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 			yield(d, nil)
 		}
 	}
+}
+
+// remember keeps what messages about the pool need, unless there is no room for it.
+func (r *imageRows) remember(image *pipeline.Image) {
+	if r.forget {
+		return
+	}
+	if image.Reason != "" {
+		r.left[image.ID] = true
+		return
+	}
+	for i := range image.Objects {
+		r.classes[image.Objects[i].Class] = true
+	}
+}
+
+// appendDecision adds what became of a row; images have no score.
+func appendDecision(d *pipeline.Decisions, row int64, reason pipeline.Reason) {
+	d.Row, d.Seq = append(d.Row, row), append(d.Seq, 0)
+	d.Keep, d.Reason, d.Score = append(d.Keep, reason == ""), append(d.Reason, reason), append(d.Score, float32(math.NaN()))
 }
 
 // writeDecisions writes the selection of one shard and returns its counts.

@@ -31,7 +31,7 @@ func Deep(ctx context.Context, points Matrix, opt Options) (Matrix, error) {
 		if opt.Weights != nil {
 			d *= math.Sqrt(float64(opt.Weights[i]))
 		}
-		inertias[c] += d * d
+		inertias[c] += float64(d * d)
 	}
 	shares, members := share(k, inertias, coarse.Size), groupBy(coarse.Cluster, opt.K)
 	centroids := Matrix{Dim: points.Dim, Data: make([]float32, 0, k*points.Dim)}

@@ -142,7 +142,7 @@ func inertia(square []float64, weights []float32) float64 {
 	sum := 0.0
 	for i, d := range square {
 		if weights != nil {
-			d *= float64(weights[i])
+			d = float64(d * float64(weights[i]))
 		}
 		sum += d
 	}

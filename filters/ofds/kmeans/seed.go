@@ -59,7 +59,7 @@ func (s *seeder) chance(i int) float64 {
 	if s.weights == nil {
 		return s.square[i]
 	}
-	return s.square[i] * float64(s.weights[i])
+	return float64(s.square[i] * float64(s.weights[i])) // the conversion keeps it from being fused with a sum
 }
 
 // draw returns a point; where rounding leads beyond a block of them, its last

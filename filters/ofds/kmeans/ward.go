@@ -110,7 +110,7 @@ func (w *ward) join(a, b node, height float64) node {
 	both := node{number: w.leaves + len(w.merges), size: a.size + b.size, centroid: make([]float32, len(a.centroid)),
 		height: max(height, a.height, b.height)} // rounding must not put a part above the whole
 	for j, x := range a.centroid {
-		both.centroid[j] = float32((a.size*float64(x) + b.size*float64(b.centroid[j])) / both.size)
+		both.centroid[j] = float32((float64(a.size*float64(x)) + float64(b.size*float64(b.centroid[j]))) / both.size)
 	}
 	w.merges = append(w.merges, Merge{a.number, b.number, both.height})
 	return both

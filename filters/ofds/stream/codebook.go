@@ -114,9 +114,14 @@ func (b *Codebook) order(opt Options) []int {
 			order = append(order, i)
 		}
 	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[i].objects, b.classes[j].objects) })
 	switch opt.OFDS.ClassOrder {
-	case "rare_first":
-		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[i].objects, b.classes[j].objects) })
+	case "given":
+		turn := make(map[string]int)
+		for i, name := range opt.OFDS.GivenOrder {
+			turn[name] = i - len(opt.OFDS.GivenOrder) // before 0, which is for the others
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(turn[b.classes[i].name], turn[b.classes[j].name]) })
 	case "frequent_first":
 		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[j].objects, b.classes[i].objects) })
 	case "random":
