@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo test test-tokens test-minio check race fuzz golden bench bench-shards clean
+.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -19,6 +19,10 @@ demo: build ## the main job on the repository's own text: train, score, select, 
 	@if [ "$$($(GO) env CGO_ENABLED)" = 0 ]; then \
 		echo "no C compiler: curate was built without XLA; the pure-Go backend trains about 20 times slower" >&2; bin/curate run configs/demo-go.yaml; \
 	elif scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
+
+demo-ofds: build ## choose images for labelling from the repository's own: embed, select, write, page
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && scripts/plugin.sh; then bin/curate run configs/demo-ofds.yaml; \
+	else echo "without the XLA plugin: a smaller encoder on the pure-Go backend" >&2; bin/curate run configs/demo-ofds.yaml --set backend=go --set embed.encoder=random:dinov2-nano; fi
 
 test: ## install what the tests need and run everything
 	@scripts/test.sh
@@ -46,6 +50,9 @@ bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
+
+bench-ofds: ## select from a million objects against scikit-learn and numpy
+	@bench/ofds.sh
 
 clean: ## remove bin, out and the virtual environments
 	rm -rf bin out .cache

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The benchmarks, one after the other. They need Python packages, named at the
-# top of each script (shards.sh installs its own); two variables name the interpreters:
+# top of each script (shards.sh and ofds.sh install their own); two variables name the interpreters:
 #   PYTHON        numpy, pyarrow, tokenizers     (selection, tokenizer)
 #   PYTHON_TORCH  torch, ai2-olmo                (scoring)
 set -eu
@@ -8,4 +8,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 echo "== tokenizer"; "$here/tokenizer.sh"
 echo "== selection"; "${PYTHON:-python3}" "$here/selection.py"
 echo "== shards"; "$here/shards.sh"
+echo "== ofds"; "$here/ofds.sh"
 echo "== scoring"; PYTHON=${PYTHON_TORCH:-${PYTHON:-python3}} "$here/scoring.sh"

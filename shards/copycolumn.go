@@ -22,6 +22,7 @@ type columnReader struct {
 	eof    bool
 	count  int64 // values used
 	out    []parquet.Value
+	runs   *runPage // where values are read in runs instead
 }
 
 // copyRows moves past one row for each element of keep and emits the values of
@@ -149,6 +150,9 @@ func (c *columnReader) flush(emit func([]parquet.Value) error) error {
 
 // end checks that nothing is left and that want values were read in all.
 func (c *columnReader) end(want int64) error {
+	if c.runs != nil {
+		return c.endRuns(want)
+	}
 	begin := 0
 	switch err := c.fill(&begin, nil); {
 	case err == nil:

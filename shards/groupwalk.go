@@ -88,7 +88,14 @@ func (g *groupWalk) window(keep []bool, scores []float32, sink groupSink) error 
 			return err
 		}
 	}
+	runs, _ := sink.(runSink)
 	for i, column := range g.columns {
+		if runs != nil && runs.runWidth(i) > 0 {
+			if err := column.copyRuns(len(keep), runs.runWidth(i), func(run levelRun) error { return runs.writeRun(i, run) }); err != nil {
+				return fmt.Errorf("column %s: %w", g.leaves[i].name(), err)
+			}
+			continue
+		}
 		err := column.copyRows(g.skipped, nil)
 		if err == nil {
 			err = column.copyRows(keep, func(values []parquet.Value) error { return sink.write(i, values) })

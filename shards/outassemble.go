@@ -23,6 +23,40 @@ type leafValues struct {
 	at     int    // the first that is not used yet
 	bytes  []byte // of values: pages are gone before rows are put together
 	append func(v parquet.Value) error
+
+	width      int    // of a value, where they come in runs instead; 0 where they do not
+	reps, defs []byte // of each value, at is an index into
+	data       []byte // of those that are not null
+	used       int    // bytes of it
+}
+
+// len is the number of collected values.
+func (l *leafValues) len() int {
+	if l.width > 0 {
+		return len(l.reps)
+	}
+	return len(l.values)
+}
+
+// levels returns the levels of value i.
+func (l *leafValues) levels(i int) (rep, def int) {
+	if l.width > 0 {
+		return int(l.reps[i]), int(l.defs[i])
+	}
+	return l.values[i].RepetitionLevel(), l.values[i].DefinitionLevel()
+}
+
+// reset lets go of the values, which were all used.
+func (l *leafValues) reset() {
+	clear(l.values)
+	l.values, l.at, l.bytes = l.values[:0], 0, l.bytes[:0]
+	l.reps, l.defs, l.data, l.used = l.reps[:0], l.defs[:0], l.data[:0], 0
+	if cap(l.bytes) > 4*tableBytes {
+		l.bytes = nil
+	}
+	if cap(l.data) > 4*tableBytes {
+		l.data = nil
+	}
 }
 
 func newAssembler(t *outTable, roots []*assembly) *assembler {
@@ -99,14 +133,10 @@ func (a *assembler) endRows(n int, scores []float32) error {
 		}
 		for k := root.leaf; k < root.leaf+root.leaves; k++ {
 			l := &a.leafs[k]
-			if l.at != len(l.values) {
+			if l.at != l.len() {
 				return fmt.Errorf("column %s: %w: its leaves have lists of different lengths", root.field.name, ErrCorrupt)
 			}
-			clear(l.values)
-			l.values, l.at, l.bytes = l.values[:0], 0, l.bytes[:0]
-			if cap(l.bytes) > 4*tableBytes {
-				l.bytes = nil
-			}
+			l.reset()
 		}
 	}
 	return a.table.endRows(n, scores)
@@ -115,21 +145,20 @@ func (a *assembler) endRows(n int, scores []float32) error {
 // value appends the next value of a node, whose leaves all have it at a
 // repetition level.
 func (a *assembler) value(n *assembly, c *outColumn, rep int) error {
-	first, err := a.peek(n.leaf)
+	def, err := a.peek(n.leaf)
 	if err != nil {
 		return err
 	}
-	def := first.DefinitionLevel()
 	switch {
 	case n.element != nil:
-		v, err := a.next(n.leaf, rep, -1)
+		at, err := a.next(n.leaf, rep, -1)
 		if err != nil || def < n.def || n.field.kind == kindNull {
 			if err == nil {
 				err = c.null()
 			}
 			return err
 		}
-		return a.leafs[n.leaf].append(v)
+		return a.leafs[n.leaf].append(a.leafs[n.leaf].values[at])
 	case def < n.def:
 		if err := a.skip(n, rep, def); err != nil {
 			return err
@@ -156,15 +185,24 @@ func (a *assembler) elements(n *assembly, c *outColumn, rep, def int) error {
 		}
 		return c.list(start, start, true)
 	}
+	if child := n.children[0]; child.element != nil && a.leafs[child.leaf].width > 0 {
+		if err := a.appendRun(n, child, c.children[0], rep); err != nil {
+			return err
+		}
+		return c.list(start, c.children[0].n, true)
+	}
 	for {
 		if err := a.value(n.children[0], c.children[0], rep); err != nil {
 			return err
 		}
 		rep = n.rep
 		l := &a.leafs[n.leaf]
-		if l.at == len(l.values) || l.values[l.at].RepetitionLevel() != rep {
-			return c.list(start, c.children[0].n, true)
+		if l.at < l.len() {
+			if next, _ := l.levels(l.at); next == rep {
+				continue
+			}
 		}
+		return c.list(start, c.children[0].n, true)
 	}
 }
 
@@ -179,22 +217,27 @@ func (a *assembler) skip(n *assembly, rep, def int) error {
 	return nil
 }
 
-func (a *assembler) peek(leaf int) (parquet.Value, error) {
+// peek returns the definition level of the next value of a leaf.
+func (a *assembler) peek(leaf int) (def int, err error) {
 	l := &a.leafs[leaf]
-	if l.at >= len(l.values) {
-		return parquet.Value{}, fmt.Errorf("%w: leaf %d has fewer values than the others", ErrCorrupt, leaf)
+	if l.at >= l.len() {
+		return 0, fmt.Errorf("%w: leaf %d has fewer values than the others", ErrCorrupt, leaf)
 	}
-	return l.values[l.at], nil
+	_, def = l.levels(l.at)
+	return def, nil
 }
 
-// next returns the next value of a leaf, which must be at these levels; any
-// definition level will do where def is negative.
-func (a *assembler) next(leaf, rep, def int) (parquet.Value, error) {
-	v, err := a.peek(leaf)
-	if err == nil && (v.RepetitionLevel() != rep || def >= 0 && v.DefinitionLevel() != def) {
-		err = fmt.Errorf("%w: leaf %d has a value at repetition level %d and definition level %d, where the others have %d and %d",
-			ErrCorrupt, leaf, v.RepetitionLevel(), v.DefinitionLevel(), rep, def)
+// next passes the next value of a leaf, which must be at these levels, and returns
+// which it was; any definition level will do where def is negative.
+func (a *assembler) next(leaf, rep, def int) (at int, err error) {
+	l := &a.leafs[leaf]
+	if l.at >= l.len() {
+		return 0, fmt.Errorf("%w: leaf %d has fewer values than the others", ErrCorrupt, leaf)
 	}
-	a.leafs[leaf].at++
-	return v, err
+	if gotRep, gotDef := l.levels(l.at); gotRep != rep || def >= 0 && gotDef != def {
+		err = fmt.Errorf("%w: leaf %d has a value at repetition level %d and definition level %d, where the others have %d and %d",
+			ErrCorrupt, leaf, gotRep, gotDef, rep, def)
+	}
+	l.at++
+	return l.at - 1, err
 }

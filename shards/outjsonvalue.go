@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/apache/arrow/go/v17/arrow/float16"
+	"github.com/curate-data/curate/shards/half"
 )
 
 // rowLines writes the rows of a table as JSON objects, one a line. FORMAT.md
@@ -171,7 +171,7 @@ func appendJSONFloat(to []byte, bits uint64, width int) ([]byte, error) {
 	size := 32
 	switch width {
 	case 2:
-		f = float64(float16.FromBits(uint16(bits)).Float32())
+		f = float64(half.Float32(uint16(bits)))
 	case 4:
 		f = float64(math.Float32frombits(uint32(bits)))
 	default:

@@ -17,6 +17,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
+
+	"github.com/curate-data/curate/shards/half"
 )
 
 // drawType draws a type that Arrow and Parquet both have, and what draws its
@@ -219,6 +221,22 @@ func TestJSONNumbersRoundTrip(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestJSONHalvesRoundTrip writes every half, those below 2^-14 too, as a number
+// that reads back as it.
+func TestJSONHalvesRoundTrip(t *testing.T) {
+	for bits := range 1 << 16 {
+		text, err := appendJSONFloat(nil, uint64(bits), 2)
+		if bad := bits&0x7C00 == 0x7C00; bad != (err != nil) {
+			t.Fatalf("%#x: %s, %v", bits, text, err)
+		} else if bad {
+			continue
+		}
+		if back, err := strconv.ParseFloat(string(text), 32); err != nil || half.FromFloat32(float32(back)) != uint16(bits) {
+			t.Fatalf("%#x: %s, %v", bits, text, err)
+		}
+	}
 }
 
 func TestJSONDecimals(t *testing.T) {

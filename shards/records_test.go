@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
@@ -23,11 +23,32 @@ func recordLines(record arrow.Record) []string {
 	for i := range int(record.NumRows()) {
 		line := ""
 		for k, c := range record.Columns() {
-			line += fmt.Sprintf("%s=%s ", record.ColumnName(k), c.ValueStr(i))
+			line += record.ColumnName(k) + "=" + elementText(c, i) + " "
 		}
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// elementText is array.Array's ValueStr, which cannot write lists of NaNs.
+func elementText(a arrow.Array, i int) string {
+	if a.IsNull(i) {
+		return "null"
+	}
+	var parts []string
+	switch a := a.(type) {
+	case *array.Struct:
+		for k, f := range a.DataType().(*arrow.StructType).Fields() {
+			parts = append(parts, f.Name+":"+elementText(a.Field(k), i))
+		}
+		return "{" + strings.Join(parts, " ") + "}"
+	case array.ListLike:
+		for from, to := a.ValueOffsets(i); from < to; from++ {
+			parts = append(parts, elementText(a.ListValues(), int(from)))
+		}
+		return "[" + strings.Join(parts, " ") + "]"
+	}
+	return a.ValueStr(i)
 }
 
 // readRecords reads row groups of a shard as JSON.
@@ -51,7 +72,11 @@ func readRecords(t *testing.T, s *Shard, columns []string, from, to int) ([]stri
 // with what a copy to Arrow, which pyarrow checks, has.
 func TestRecordsEqualArrowCopies(t *testing.T) {
 	seen := 0
-	for _, path := range typeFiles(t) {
+	others, err := filepath.Glob("images/testdata/*.parquet")
+	if err != nil || len(others) < 20 {
+		t.Fatalf("%d files of images: %v", len(others), err)
+	}
+	for _, path := range append(typeFiles(t), others...) {
 		input := readTestFile(t, path)
 		s, err := openBytes(input, Parquet)
 		if err != nil {
@@ -123,10 +148,10 @@ func TestRecordsOfSomeColumns(t *testing.T) {
 		columns []string
 		want    string
 	}{
-		{[]string{"b"}, `b=t |b=(null) |b=v `},
-		{[]string{"s.y.z", "a"}, `a=1 s={"y":{"z":"u"}} |a=2 s=(null) |a=3 s={"y":null} `},
-		{[]string{"s.x", "s.y.w"}, `s={"x":[1,2],"y":{"w":5}} |s=(null) |s={"x":[],"y":null} `},
-		{[]string{"s.y", "s"}, `s={"x":[1,2],"y":{"w":5,"z":"u"}} |s=(null) |s={"x":[],"y":null} `},
+		{[]string{"b"}, `b=t |b=null |b=v `},
+		{[]string{"s.y.z", "a"}, `a=1 s={y:{z:u}} |a=2 s=null |a=3 s={y:null} `},
+		{[]string{"s.x", "s.y.w"}, `s={x:[1 2] y:{w:5}} |s=null |s={x:[] y:null} `},
+		{[]string{"s.y", "s"}, `s={x:[1 2] y:{z:u w:5}} |s=null |s={x:[] y:null} `},
 	} {
 		p, err := openBytes(parquet.Bytes(), Parquet)
 		if err != nil {
@@ -235,4 +260,46 @@ func TestRecordWriterEqualsCopy(t *testing.T) {
 	if !slices.Equal(storedRows(t, got.Bytes()), storedRows(t, want)) {
 		t.Error("rows differ from those of a copy")
 	}
+}
+
+// FuzzRecords reads all columns of damaged Parquet files.
+func FuzzRecords(f *testing.F) {
+	for _, path := range []string{"images/testdata/pages-version2.parquet", "images/testdata/halves.parquet", "types/list_list.parquet", "types/map_list.parquet"} {
+		if !strings.HasPrefix(path, "images/") {
+			path = "testdata/" + path
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := openBytes(b, Parquet)
+		if err != nil {
+			return
+		}
+		mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+		s.Memory = mem
+		schema, err := s.Schema()
+		if err != nil || s.NumRows() > 10_000 {
+			return
+		}
+		var columns []string
+		for _, field := range schema.Fields() {
+			columns = append(columns, field.Name)
+		}
+		rows := int64(0)
+		for batch, err := range s.Records(context.Background(), columns, 0, s.NumRowGroups()) {
+			if err != nil {
+				return
+			}
+			rows += batch.Record.NumRows()
+			batch.Release()
+		}
+		if rows != s.NumRows() {
+			t.Errorf("%d rows, the footer says %d", rows, s.NumRows())
+		}
+		mem.AssertSize(t, 0)
+	})
 }

@@ -236,6 +236,7 @@ func newRecordSink(plan *recordPlan, mem memory.Allocator) (*recordSink, error) 
 		t.columns = append(t.columns, newOutColumn(f, t.dicts))
 	}
 	s.assembler = newAssembler(t, plan.roots)
+	s.takeRuns()
 	return s, nil
 }
 

@@ -169,10 +169,10 @@ func openEncoder(be *backend.Backend, folder string, c encoderConfig) (imageEnco
 		return nil, fmt.Errorf("open encoder %s: config.json: %w", folder, err)
 	}
 	if config.ModelType == "sam2" || config.ModelType == "sam2_video" {
-		if c.Size != 0 || c.Layer != 0 || c.Project || c.Raw {
-			return nil, usagef("--image-size, --layer, --project and --raw are not for SAM2")
+		if c.Size != 0 || c.Layer != 0 || c.Project {
+			return nil, usagef("--image-size, --layer and --project are not for SAM2")
 		}
-		return sam2.Load(be, folder, sam2.Options{Vector: c.Pooling, Batch: c.Batch})
+		return sam2.Load(be, folder, sam2.Options{Vector: c.Pooling, Raw: c.Raw, Batch: c.Batch})
 	}
 	return vision.Open(be, folder, vision.Options{
 		Pooling: vision.Pooling(c.Pooling), Size: c.Size, Layer: c.Layer, Project: c.Project, Raw: c.Raw, Batch: c.Batch,

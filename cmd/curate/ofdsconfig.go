@@ -25,6 +25,7 @@ type ofdsConfig struct {
 	Method      string   `json:"method,omitempty"`      // ofds or a baseline; empty means ofds
 	Budget      int      `json:"budget,omitempty"`      // in budget_unit
 	Preselected string   `json:"preselected,omitempty"` // a file of image IDs, one to a line, or a folder of a selection
+	Stream      bool     `json:"stream,omitempty"`      // never hold the pool in memory: an approximation, see docs/OFDS.md
 	Report      reportOf `json:"report"`
 
 	ofds.PoolOptions

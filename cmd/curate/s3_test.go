@@ -402,7 +402,7 @@ func TestEveryConfigRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Prior.Model != "" {
+		if c.Prior.Model != "" || !c.has(filterColor) {
 			continue
 		}
 		place := b.local

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -98,28 +99,37 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	if result, done, err := st.done(ctx, st.backend); done || err != nil {
 		return result, err
 	}
-	if err := w.readPool(ctx); err != nil {
-		return stageResult{}, err
-	}
-	if err := w.checkPool(); err != nil {
-		return stageResult{}, err
-	}
 	product, closeProduct, err := w.openProduct()
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer closeProduct()
 	w.product = product
-	if err := w.choose(ctx); err != nil {
-		return stageResult{}, err
+	choose := w.runInMemory
+	if w.config.Stream {
+		choose = w.runStreamed
 	}
-	if err := w.writeDecisions(ctx); err != nil {
+	if err := choose(ctx); err != nil {
 		return stageResult{}, err
 	}
 	if err := w.writeExtras(ctx, opt); err != nil {
 		return stageResult{}, err
 	}
 	return st.finish(ctx)
+}
+
+// runInMemory reads the whole pool, selects, and writes the decisions.
+func (w *imageSelection) runInMemory(ctx context.Context) error {
+	if err := w.readPool(ctx); err != nil {
+		return err
+	}
+	if err := w.checkPool(); err != nil {
+		return err
+	}
+	if err := w.choose(ctx); err != nil {
+		return err
+	}
+	return w.writeDecisions(ctx)
 }
 
 // choose runs the method.
@@ -145,7 +155,7 @@ func (w *imageSelection) choose(ctx context.Context) error {
 func (w *imageSelection) readPool(ctx context.Context) (err error) {
 	for {
 		task := w.app.progress.Start("read objects", "images", -1)
-		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task}
+		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, preselected: w.before}
 		w.pool, err = ofds.NewPool(ctx, w.rows, w.config.PoolOptions)
 		if err == nil {
 			task.Done()
@@ -159,8 +169,7 @@ func (w *imageSelection) readPool(ctx context.Context) (err error) {
 
 // method returns a method by its name.
 func (w *imageSelection) method(name string) (ofds.Selector, error) {
-	preselected := maps.Clone(w.before)
-	maps.DeleteFunc(preselected, func(id string, _ bool) bool { return w.rows.left[id] })
+	preselected := w.candidatesBefore()
 	if name == "" || name == methodOFDS {
 		options := w.config.Options
 		options.Preselected = preselected
@@ -169,7 +178,7 @@ func (w *imageSelection) method(name string) (ofds.Selector, error) {
 	return baseline.ByName(name, baseline.Options{Common: baseline.Common{Preselected: preselected, Product: w.product}})
 }
 
-// writeDecisions writes a file for each shard.
+// writeDecisions writes what became of the rows of a pool in memory.
 func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	outcome := make(map[pipeline.RowID]pipeline.Reason, len(w.pool.Images))
 	for i, image := range w.pool.Images {
@@ -182,6 +191,11 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	for _, c := range w.outcome.Chosen {
 		outcome[w.pool.Images[c.Image].RowID] = ""
 	}
+	return w.writeEachDecisions(ctx, func(shard string) iter.Seq2[*pipeline.Decisions, error] { return w.rows.decisions(shard, outcome) })
+}
+
+// writeEachDecisions writes a file for each shard.
+func (w *imageSelection) writeEachDecisions(ctx context.Context, of func(shard string) iter.Seq2[*pipeline.Decisions, error]) error {
 	for i := range w.stage.inputs {
 		in := &w.stage.inputs[i]
 		if in.fault != "" {
@@ -189,7 +203,7 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 		}
 		record := shards.Unit{Shard: in.Shard, Key: in.digest}
 		err := w.stage.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			counts, err := writeDecisions(out, w.rows.decisions(in.Shard, outcome))
+			counts, err := writeDecisions(out, of(in.Shard))
 			record.Rows, record.Counts = counts.RowsIn, counts
 			return true, err
 		})
@@ -239,18 +253,25 @@ func (w *imageSelection) readPreselected(ctx context.Context) (err error) {
 	return nil
 }
 
+// candidatesBefore are the preselected images that are candidates: an earlier filter
+// may have dropped some.
+func (w *imageSelection) candidatesBefore() map[string]bool {
+	if w.rows == nil {
+		return w.before
+	}
+	list := maps.Clone(w.before)
+	maps.DeleteFunc(list, func(id string, _ bool) bool { return !w.rows.seen[id] })
+	return list
+}
+
 // checkPool is an error where there is nothing to choose from, or an option names
 // what the pool does not have.
 func (w *imageSelection) checkPool() error {
-	if len(w.pool.Images) == 0 {
+	if w.rows.reasons[""] == 0 {
 		return w.noCandidates()
 	}
-	known := maps.Clone(w.rows.left)
-	for _, image := range w.pool.Images {
-		known[image.ID] = true
-	}
 	for _, id := range slices.Sorted(maps.Keys(w.before)) {
-		if !known[id] {
+		if _, there := w.rows.seen[id]; !there {
 			return usagef("--preselected %s: image %q is not in the pool", w.config.Preselected, id)
 		}
 	}
@@ -267,22 +288,14 @@ func (w *imageSelection) checkPool() error {
 
 // noCandidates says why a pool has no images to choose from.
 func (w *imageSelection) noCandidates() error {
-	reasons := map[pipeline.Reason]int{}
-	images := 0
-	for _, rows := range w.rows.rows {
-		for _, row := range rows {
-			images++
-			reasons[row.reason]++
-		}
-	}
-	if images == 0 {
+	if w.rows.count == 0 {
 		return usagef("select images: the pool has no images")
 	}
 	var texts []string
-	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		texts = append(texts, fmt.Sprintf("%s %d", reason, reasons[reason]))
+	for _, reason := range slices.Sorted(maps.Keys(w.rows.reasons)) {
+		texts = append(texts, fmt.Sprintf("%s %d", reason, w.rows.reasons[reason]))
 	}
-	return fmt.Errorf("select images: none of the %d images is a candidate: %s", images, strings.Join(texts, ", "))
+	return fmt.Errorf("select images: none of the %d images is a candidate: %s", w.rows.count, strings.Join(texts, ", "))
 }
 
 // openProduct lends the method a device for its matrix products, plain Go where

@@ -41,6 +41,7 @@ func (f *imageFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.config.Classes, "classes", nil, "target classes; default: all")
 	flags.Float32Var(&f.config.ScoreMin, "score-min", 0, "confidence below which an object does not count, 0 for all; default 0.3")
 	flags.StringVar(&f.config.Preselected, "preselected", "", "images that are labelled already: a file of ids, or a folder of a selection; they cover and are not chosen")
+	flags.BoolVar(&f.config.Stream, "stream", false, "read the pool three times instead of holding it in memory, for very large ones")
 	flags.StringArrayVar(&f.options, "option", nil, "a choice point of the method, as key=value (repeatable)")
 	flags.StringVar(&f.truth, "truth-column", "", "column with the true objects, to measure with")
 	flags.StringSliceVar(&f.config.Report.Baselines, "compare", nil, "methods that the page compares with; default: those that are quick")

@@ -91,7 +91,7 @@ func TestAcceptanceBars(t *testing.T) {
 		var random, balanced, own []ofdstest.Measures
 		for seed := range uint64(8) {
 			w := newWorld(t, ofdstest.Default(zipf, seed), ofds.PoolOptions{})
-			for draw := range uint64(4) {
+			for draw := range uint64(2) {
 				random = append(random, w.truth.Measure(w.random(100, draw)))
 				balanced = append(balanced, w.truth.Measure(w.balanced(100, draw)))
 			}

@@ -59,7 +59,8 @@ func checkSelection(t rapidT, pool *ofds.Pool, s *ofds.Selection, opt ofds.Optio
 	for image, reason := range s.Dropped {
 		i := pool.Images[image]
 		if seen[image] || reason == "" || (reason == ofds.Preselected) != opt.Preselected[i.ID] ||
-			reason == ofds.NoProposals && i.First != i.End || reason == ofds.GroupFull && group[i.Group] < opt.GroupMax ||
+			(reason == ofds.NoProposals) != (i.First == i.End && !opt.Preselected[i.ID]) ||
+			reason == ofds.GroupFull && group[i.Group] < opt.GroupMax || reason == ofds.NotChosen && i.Group != "" && opt.GroupMax > 0 && group[i.Group] >= opt.GroupMax ||
 			reason == ofds.OverBudget && opt.BudgetUnit == "images" {
 			t.Errorf("image %s is dropped as %q", i.ID, reason)
 		}

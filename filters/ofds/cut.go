@@ -3,6 +3,7 @@ package ofds
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/curate-data/curate/filters/ofds/kmeans"
@@ -15,9 +16,6 @@ const (
 	// nestedLeaves is how many leaves the first tree of a class has where the
 	// answer must not depend on the budget.
 	nestedLeaves = 32
-	// mostMerged bounds the leaves that are merged into a tree, which takes the
-	// square of their number; more stay side by side.
-	mostMerged = 4096
 )
 
 // tree is a hierarchy of clusters. Node i is leaf i, or, from the number of
@@ -26,13 +24,10 @@ const (
 type tree struct {
 	asked     int // leaves that were asked for; those that would be empty are left out
 	leaves    *partition
-	merges    []merge
+	merges    []kmeans.Merge
 	centroids kmeans.Matrix // of all nodes
-}
-
-type merge struct {
-	a, b   int
-	height float64
+	members   [][]int32     // of all nodes; they share memory, since every node is a run of one list of leaves
+	first     []int32       // of all nodes, the lowest member
 }
 
 // cut clusters a class once, into more clusters than are asked for, and goes
@@ -45,13 +40,13 @@ func (r *run) cut(ctx context.Context, c, images int) (*partition, error) {
 		leaves = nestedLeaves
 	}
 	for {
-		if s.tree == nil || s.tree.asked < leaves && !s.tree.leaves.single {
+		if s.tree == nil || s.tree.asked < min(leaves, len(s.objects)) {
 			if err := r.grow(ctx, c, leaves); err != nil {
 				return nil, err
 			}
 		}
 		p := r.down(c, images)
-		if len(r.usable(c, p)) >= images || s.tree.leaves.single {
+		if len(r.usable(c, p)) >= images || s.tree.asked >= len(s.objects) {
 			return p, nil
 		}
 		leaves = overcluster * s.tree.asked
@@ -64,8 +59,12 @@ func (r *run) grow(ctx context.Context, c, leaves int) error {
 	if err != nil {
 		return err
 	}
-	r.classes[c].tree = newTree(p)
-	r.classes[c].tree.asked = leaves
+	t, err := newTree(ctx, p, r.workers)
+	if err != nil {
+		return err
+	}
+	t.asked = leaves
+	r.classes[c].tree = t
 	return nil
 }
 
@@ -83,20 +82,14 @@ func (r *run) down(c, wanted int) *partition {
 			have++
 		}
 	}
-	if len(t.merges) == 0 {
-		for i := range leaves {
-			put(i)
-		}
-		return t.partition(nodes)
-	}
 	put(leaves + len(t.merges) - 1)
 	for i := len(t.merges) - 1; i >= 0 && have < wanted; i-- {
 		delete(nodes, leaves+i)
 		if usable[leaves+i] {
 			have--
 		}
-		put(t.merges[i].a)
-		put(t.merges[i].b)
+		put(t.merges[i].A)
+		put(t.merges[i].B)
 	}
 	return t.partition(nodes)
 }
@@ -110,99 +103,83 @@ func (r *run) usableNodes(c int, t *tree) []bool {
 		size[i], covered[i], affordable[i] = len(members), r.covered(c, members), r.anyAffordable(c, members)
 	}
 	for i, m := range t.merges {
-		size[leaves+i] = size[m.a] + size[m.b]
-		covered[leaves+i] = covered[m.a] || covered[m.b]
-		affordable[leaves+i] = affordable[m.a] || affordable[m.b]
+		size[leaves+i] = size[m.A] + size[m.B]
+		covered[leaves+i] = covered[m.A] || covered[m.B]
+		affordable[leaves+i] = affordable[m.A] || affordable[m.B]
 	}
 	usable := make([]bool, n)
 	for i := range usable {
-		usable[i] = (size[i] >= r.opt.MinClusterSize || t.leaves.single && i < leaves) && !covered[i] && affordable[i]
+		usable[i] = size[i] >= r.opt.MinClusterSize && !covered[i] && affordable[i]
 	}
 	return usable
 }
 
 // partition makes clusters of nodes, numbered as their first members are.
 func (t *tree) partition(nodes map[int]bool) *partition {
-	type cluster struct {
-		node    int
-		members []int32
-	}
-	var list []cluster
-	for node := range nodes {
-		if members := t.members(node); len(members) > 0 {
-			list = append(list, cluster{node, members})
-		}
-	}
-	slices.SortFunc(list, func(x, y cluster) int { return cmp.Compare(x.members[0], y.members[0]) })
-	p := &partition{centroids: kmeans.NewMatrix(len(list), t.centroids.Dim), single: t.leaves.single && len(list) == len(t.leaves.members)}
-	for k, c := range list {
-		p.members = append(p.members, c.members)
-		copy(p.centroids.Row(k), t.centroids.Row(c.node))
+	list := slices.SortedFunc(maps.Keys(nodes), func(x, y int) int { return cmp.Compare(t.first[x], t.first[y]) })
+	p := &partition{centroids: kmeans.NewMatrix(len(list), t.centroids.Dim)}
+	for k, node := range list {
+		p.members = append(p.members, t.members[node])
+		copy(p.centroids.Row(k), t.centroids.Row(node))
 	}
 	return p
 }
 
-func (t *tree) members(node int) []int32 {
-	var members []int32
-	stack := []int{node}
-	for len(stack) > 0 {
-		at := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if i := at - len(t.leaves.members); i >= 0 {
-			stack = append(stack, t.merges[i].a, t.merges[i].b)
-		} else {
-			members = append(members, t.leaves.members[at]...)
-		}
-	}
-	slices.Sort(members)
-	return members
-}
-
 // newTree merges clusters by Ward's rule: always the two whose union adds the
-// least to the sum of squares. Chains of nearest neighbours find the same tree in
-// the square of the number of leaves.
-func newTree(leaves *partition) *tree {
+// least to the sum of squares.
+func newTree(ctx context.Context, leaves *partition, workers int) (*tree, error) {
 	leaves = withoutEmpty(leaves)
 	k, dim := len(leaves.members), leaves.centroids.Dim
-	t := &tree{leaves: leaves}
-	if k > mostMerged {
-		t.centroids = leaves.centroids
-		return t
-	}
-	w := &ward{dim: dim, node: make([]int, k), size: make([]float64, k), centroid: make([]float64, k*dim), height: make([]float64, k)}
+	sizes := make([]float64, k, 2*k)
 	for i, members := range leaves.members {
-		w.node[i], w.size[i] = i, float64(len(members))
-		w.active = append(w.active, i)
+		sizes[i] = float64(len(members))
 	}
-	for i, x := range leaves.centroids.Data {
-		w.centroid[i] = float64(x)
+	merges, err := kmeans.Ward(ctx, leaves.centroids, sizes, workers)
+	if err != nil {
+		return nil, err
 	}
-	merges, centroids := w.run()
-	order := make([]int, len(merges))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(merges[x].height, merges[y].height) })
-	number := make([]int, k+len(merges))
-	for i := range k {
-		number[i] = i
-	}
-	t.centroids = kmeans.NewMatrix(k+len(merges), dim)
+	t := &tree{leaves: leaves, merges: merges, centroids: kmeans.NewMatrix(k+len(merges), dim)}
 	copy(t.centroids.Data, leaves.centroids.Data)
-	for i, from := range order {
-		m := merges[from]
-		number[k+from] = k + i
-		t.merges = append(t.merges, merge{number[m.a], number[m.b], m.height})
-		copy(t.centroids.Row(k+i), centroids.Row(from))
+	for i, m := range merges {
+		a, b, both := t.centroids.Row(m.A), t.centroids.Row(m.B), t.centroids.Row(k+i)
+		sizes = append(sizes, sizes[m.A]+sizes[m.B])
+		for j := range both {
+			both[j] = float32((sizes[m.A]*float64(a[j]) + sizes[m.B]*float64(b[j])) / sizes[k+i])
+		}
 	}
-	return t
+	t.lay(sizes)
+	return t, nil
+}
+
+// lay puts the members of all leaves in one list, so that those of every node are
+// next to each other: from the root down, the second part after the first.
+func (t *tree) lay(sizes []float64) {
+	leaves, nodes := len(t.leaves.members), len(sizes)
+	list := make([]int32, int(sizes[nodes-1]))
+	from := make([]int, nodes)
+	t.members, t.first = make([][]int32, nodes), make([]int32, nodes)
+	for node := nodes - 1; node >= 0; node-- {
+		t.members[node] = list[from[node] : from[node]+int(sizes[node])]
+		if i := node - leaves; i >= 0 {
+			from[t.merges[i].A], from[t.merges[i].B] = from[node], from[node]+int(sizes[t.merges[i].A])
+		} else {
+			copy(t.members[node], t.leaves.members[node])
+		}
+	}
+	for node := range nodes {
+		if i := node - leaves; i >= 0 {
+			t.first[node] = min(t.first[t.merges[i].A], t.first[t.merges[i].B])
+		} else {
+			t.first[node] = t.members[node][0]
+		}
+	}
 }
 
 func withoutEmpty(p *partition) *partition {
 	if !slices.ContainsFunc(p.members, func(m []int32) bool { return len(m) == 0 }) {
 		return p
 	}
-	out := &partition{centroids: kmeans.Matrix{Dim: p.centroids.Dim}, single: p.single}
+	out := &partition{centroids: kmeans.Matrix{Dim: p.centroids.Dim}}
 	for i, members := range p.members {
 		if len(members) > 0 {
 			out.members = append(out.members, members)
@@ -210,77 +187,4 @@ func withoutEmpty(p *partition) *partition {
 		}
 	}
 	return out
-}
-
-// ward is the state of merging. A merged cluster takes the slot of the first of
-// the two.
-type ward struct {
-	dim      int
-	active   []int // slots in use, ascending
-	node     []int
-	size     []float64
-	centroid []float64
-	height   []float64 // of the node in a slot
-}
-
-func (w *ward) run() ([]merge, kmeans.Matrix) {
-	leaves := len(w.node)
-	centroids := kmeans.NewMatrix(max(0, leaves-1), w.dim)
-	var merges []merge
-	var chain []int
-	for len(w.active) > 1 {
-		if len(chain) == 0 {
-			chain = append(chain, w.active[0])
-		}
-		a, before := chain[len(chain)-1], -1
-		if len(chain) > 1 {
-			before = chain[len(chain)-2]
-		}
-		b, height := w.nearest(a, before)
-		if b != before {
-			chain = append(chain, b)
-			continue
-		}
-		chain = chain[:len(chain)-2]
-		a, b = min(a, b), max(a, b)
-		height = max(height, w.height[a], w.height[b]) // rounding must not put a part above the whole
-		merges = append(merges, merge{w.node[a], w.node[b], height})
-		w.merge(a, b, leaves+len(merges)-1, height)
-		for j := range w.dim {
-			centroids.Row(len(merges) - 1)[j] = float32(w.centroid[a*w.dim+j])
-		}
-	}
-	return merges, centroids
-}
-
-func (w *ward) merge(a, b, node int, height float64) {
-	total := w.size[a] + w.size[b]
-	for j := range w.dim {
-		w.centroid[a*w.dim+j] = (w.size[a]*w.centroid[a*w.dim+j] + w.size[b]*w.centroid[b*w.dim+j]) / total
-	}
-	w.size[a], w.node[a], w.height[a] = total, node, height
-	at, _ := slices.BinarySearch(w.active, b)
-	w.active = slices.Delete(w.active, at, at+1)
-}
-
-// nearest returns the slot that is cheapest to merge with. Of equals it takes
-// the one that the chain came from, without which chains could go in circles, and
-// then the first.
-func (w *ward) nearest(a, before int) (int, float64) {
-	best, least := -1, 0.0
-	for _, b := range w.active {
-		if b == a {
-			continue
-		}
-		d := 0.0
-		for j := range w.dim {
-			x := w.centroid[a*w.dim+j] - w.centroid[b*w.dim+j]
-			d += x * x
-		}
-		d *= w.size[a] * w.size[b] / (w.size[a] + w.size[b])
-		if best < 0 || d < least || d == least && b == before {
-			best, least = b, d
-		}
-	}
-	return best, least
 }

@@ -1,12 +1,14 @@
 package ofds_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/curate-data/curate/filters/ofds"
+	"github.com/curate-data/curate/filters/ofds/kmeans"
 	"github.com/curate-data/curate/filters/ofds/ofdstest"
-	"github.com/curate-data/curate/pipeline"
 )
 
 func TestExplicitQuotas(t *testing.T) {
@@ -68,12 +70,12 @@ func TestPreselectedImagesCover(t *testing.T) {
 		source = append(source, image(fmt.Sprintf("far-%d", i), int64(20+i), object("1", "cat", .9, 0, 90+float32(i)/10, 1)))
 	}
 	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
-	for _, ignore := range []bool{false, true} {
-		opt := ofds.Options{Preselected: map[string]bool{"near-3": true, "elsewhere": true, "near-5": false}, IgnoreExisting: ignore}
+	for _, opt := range []ofds.Options{{}, {IgnoreExisting: true}, {KPolicy: "bisect_cut"}, {Nested: true}} {
+		opt.Preselected = map[string]bool{"near-3": true, "elsewhere": true, "near-5": false}
 		s := choose(t, pool, opt, 1, 1)
 		checkSelection(t, pool, s, opt, 1)
 		if got := ids(pool, s); got[0] != "far-1" {
-			t.Errorf("ignore_existing %v: chosen %v, want far-1", ignore, got)
+			t.Errorf("%+v: chosen %v, want far-1", opt, got)
 		}
 		if len(s.Warnings) != 1 || s.Warnings[0] != "1 of 2 preselected images are not in the pool" {
 			t.Errorf("warnings %q", s.Warnings)
@@ -110,6 +112,12 @@ func TestGroupsBackgroundAndUnits(t *testing.T) {
 		im.Group = fmt.Sprintf("video-%02d", i/10) // 24 videos of 10 images
 	}
 	pool := newPool(t, truth, ofds.PoolOptions{})
+	empties := 0
+	for _, im := range pool.Images {
+		if im.First == im.End {
+			empties++
+		}
+	}
 	background := func(s *ofds.Selection) (n int) {
 		for _, c := range s.Chosen {
 			if c.Reason.Kind == ofds.Background {
@@ -138,6 +146,9 @@ func TestGroupsBackgroundAndUnits(t *testing.T) {
 		checkSelection(t, pool, s, c.opt, c.budget)
 		if c.images >= 0 && len(s.Chosen) != c.images {
 			t.Errorf("%+v: %d images, want %d", c.opt, len(s.Chosen), c.images)
+		}
+		if c.opt.BackgroundShare == .9 && (background(s) != empties || s.Chosen[99-empties].Reason.Kind != ofds.Coverage) {
+			t.Errorf("%+v: %d of %d images without proposals are chosen, and the last of the others for %s", c.opt, background(s), empties, s.Chosen[99-empties].Reason.Kind)
 		}
 		if c.empties >= 0 && background(s) != c.empties {
 			t.Errorf("%+v: %d images are background, want %d", c.opt, background(s), c.empties)
@@ -180,11 +191,18 @@ func TestOrders(t *testing.T) {
 	add("b", 500, 5, 3)
 	add("a", 0, 2, .1)
 	add("c", 0, 9, .1)
+	add("d", 0, 2, .1)
 	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
 	first := func(opt ofds.Options, budget int) string { return ids(pool, choose(t, pool, opt, budget, 1))[0] }
 	for order, want := range map[string]string{"rare_first": "a", "frequent_first": "c"} {
-		if got := first(ofds.Options{ClassOrder: order}, 3); got[:1] != want {
+		if got := first(ofds.Options{ClassOrder: order}, 4); got[:1] != want {
 			t.Errorf("%s: first %s", order, got)
+		}
+	}
+	s := choose(t, pool, ofds.Options{}, 4, 1)
+	for i, want := range []int32{0, 3, 1, 2} { // a and d have two objects each
+		if got := s.Chosen[i].Reason.Class; got != want {
+			t.Errorf("choice %d is for class %d, want %d", i, got, want)
 		}
 	}
 	if got := first(ofds.Options{ClassOrder: "given", GivenOrder: []string{"b"}}, 3); got[:1] != "b" {
@@ -199,4 +217,121 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-var _ pipeline.ImageSource = ofdstest.Slice(nil)
+// A class does not go over its part of the budget, but for its first image.
+func TestSharesInObjects(t *testing.T) {
+	var source ofdstest.Slice
+	for i := range 8 { // cats come two to an image, dogs one
+		source = append(source, image(fmt.Sprintf("cat-%d", i), int64(i), object("1", "cat", .9, 0, float32(10*i), 1), object("2", "cat", .9, 1, float32(10*i), 2)))
+	}
+	for i := range 20 {
+		source = append(source, image(fmt.Sprintf("dog-%02d", i), int64(10+i), object("1", "dog", .9, 0, float32(10*i), 1)))
+	}
+	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
+	for budget, want := range map[int][2]int64{10: {2, 6}, 3: {1, 1}, 12: {3, 6}} {
+		s := choose(t, pool, ofds.Options{BudgetUnit: "objects"}, budget, 1)
+		if got := [2]int64{s.Classes[0].Chosen, s.Classes[1].Chosen}; got != want {
+			t.Errorf("%d objects: %v images for cats and dogs, want %v", budget, got, want)
+		}
+	}
+}
+
+// The second image for a class must fit into what its share has left: there is
+// one beside the dear one.
+func TestSharesKeepDearImagesOut(t *testing.T) {
+	var source ofdstest.Slice
+	for i, x := range []float32{0, 100, 1, 101} {
+		im := image(fmt.Sprintf("i%d", i), int64(i), object("0", "cat", .9, 0, x, 1))
+		for k := 1; i < 2 && k < 8; k++ {
+			im.Objects = append(im.Objects, object(fmt.Sprint(k), "dog", .9, k, float32(k), 1))
+		}
+		source = append(source, im)
+	}
+	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
+	if got := fmt.Sprint(ids(pool, choose(t, pool, ofds.Options{BudgetUnit: "objects"}, 20, 1))[:2]); got != "[i0 i3]" && got != "[i1 i2]" {
+		t.Errorf("chosen for cats: %s, want a dear one and then the cheap one of the other pair", got)
+	}
+}
+
+// Clustering again begins with the centroids that a class has.
+func TestRefitsBeginWithTheCentroidsBefore(t *testing.T) {
+	pool := newPool(t, ofdstest.New(small(7)), ofds.PoolOptions{})
+	again, last := 0, make(map[int]kmeans.Matrix) // by the number of points, which tells classes apart
+	fit := func(ctx context.Context, points kmeans.Matrix, opt kmeans.Options) (*kmeans.Result, error) {
+		r, err := kmeans.Fit(ctx, points, opt)
+		if before, ok := last[points.Rows()]; ok {
+			again++
+			if !slices.Equal(before.Data, opt.Start.Data) {
+				t.Errorf("%d clusters of %d points do not begin with the %d before", opt.K, points.Rows(), before.Rows())
+			}
+		}
+		if err == nil {
+			last[points.Rows()] = r.Centroids
+		}
+		return r, err
+	}
+	s, err := ofds.SelectClustered(context.Background(), ofds.OFDS{}, pool, 50, 1, fit)
+	if err != nil || again == 0 || s.Fits != again+len(last) {
+		t.Errorf("%d fits of %d classes, %d refits, error %v", s.Fits, len(last), again, err)
+	}
+}
+
+// Nested answers keep to the quotas' ratio all the way.
+func TestNestedQuotas(t *testing.T) {
+	pool := newPool(t, ofdstest.New(small(6)), ofds.PoolOptions{})
+	a, b := ofdstest.ClassName(0), ofdstest.ClassName(1)
+	s := choose(t, pool, ofds.Options{Nested: true, Quota: "explicit", Quotas: map[string]int{a: 8, b: 2}}, 10, 1)
+	count := make(map[string]int)
+	for i, c := range s.Chosen {
+		count[pool.Classes[c.Reason.Class]]++
+		if i == 4 && (count[a] != 4 || count[b] != 1) {
+			t.Errorf("of the first five images %v", count)
+		}
+	}
+	if count[a] != 8 || count[b] != 2 {
+		t.Errorf("of ten images %v", count)
+	}
+}
+
+// Equal nodes of a tree go by their first objects; the tree is cut where two far
+// pairs of near groups fall apart.
+func TestCutByHand(t *testing.T) {
+	var source ofdstest.Slice
+	for i, x := range []float32{500, 0, 510, 10, 500, 0, 510, 10, 505, 5} { // names alternate between the two ends
+		source = append(source, image(fmt.Sprintf("i%d", i), int64(i), object("1", "cat", .9, 0, x, 1)))
+	}
+	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
+	for _, opt := range []ofds.Options{{KPolicy: "bisect_cut"}, {Nested: true}} {
+		for budget, want := range map[int][]string{2: {"i8", "i9"}} {
+			s := choose(t, pool, opt, budget, 1)
+			if opt.Nested { // the first node is everything, whose middle lies between the ends
+				if w := s.Chosen[0].Reason; w.K != 1 || w.Size != 10 {
+					t.Errorf("the first choice is for %+v", w)
+				}
+				if w := s.Chosen[1].Reason; w.K != 2 || w.Size != 5 {
+					t.Errorf("the second choice is for %+v", w)
+				}
+				continue
+			}
+			if got := ids(pool, s); got[0] != want[0] || got[1] != want[1] {
+				t.Errorf("budget %d: %v, want %v", budget, got, want)
+			}
+		}
+	}
+}
+
+// What coverage leaves goes to the objects that are farthest from all chosen.
+func TestObjectKCenter(t *testing.T) {
+	var source ofdstest.Slice
+	for i, x := range []float32{0, 1, 2, 3, 4, 30, 31, 44} {
+		source = append(source, image(fmt.Sprintf("i%d", i), int64(i), object("1", "cat", .9, 0, x, 1)))
+	}
+	for i, x := range []float32{30, 70} { // equally far from the first one's dog
+		source = append(source, image(fmt.Sprintf("j%d", i), int64(10+i), object("1", "dog", .9, 0, x, 1)))
+	}
+	source[0].Objects = append(source[0].Objects, object("2", "dog", .9, 1, 50, 1))
+	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
+	opt := ofds.Options{Leftover: "object_kcenter", KPolicy: "fixed_quota", Quota: "explicit", Quotas: map[string]int{"cat": 0}, Preselected: map[string]bool{"i0": true}}
+	if got := fmt.Sprint(ids(pool, choose(t, pool, opt, 5, 1))); got != "[i7 j0 j1 i5 i4]" {
+		t.Errorf("farthest first: %s, want [i7 j0 j1 i5 i4]", got)
+	}
+}

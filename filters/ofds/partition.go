@@ -13,18 +13,20 @@ import (
 const maxFits = 10
 
 // partition divides the objects of a class. Members are indexes in the class's
-// objects, in their order. Clusters may be empty.
+// objects. Clusters may be empty.
 type partition struct {
 	centroids kmeans.Matrix
 	members   [][]int32
-	single    bool // every object by itself
+	few       bool // no more objects than images are asked for: MinClusterSize has nothing to go by
 }
 
 // partition clusters a class for so many images, as KPolicy says.
 func (r *run) partition(ctx context.Context, c, images int) (*partition, error) {
 	n := len(r.classes[c].objects)
 	if n <= images {
-		return r.singles(c), nil
+		p := r.singles(c)
+		p.few = true
+		return p, nil
 	}
 	switch r.opt.KPolicy {
 	case "fixed_quota":
@@ -94,7 +96,7 @@ func (r *run) kmeans(ctx context.Context, c, k int, start kmeans.Matrix) (*parti
 
 // singles makes every object of a class a cluster.
 func (r *run) singles(c int) *partition {
-	p := &partition{centroids: r.vectors(c), members: make([][]int32, len(r.classes[c].objects)), single: true}
+	p := &partition{centroids: r.vectors(c), members: make([][]int32, len(r.classes[c].objects))}
 	for i := range p.members {
 		p.members[i] = []int32{int32(i)}
 	}
@@ -135,7 +137,7 @@ func (r *run) weights(c int) []float32 {
 func (r *run) usable(c int, p *partition) []int {
 	var list []int
 	for k, members := range p.members {
-		if (len(members) >= r.opt.MinClusterSize || p.single) && !r.covered(c, members) && r.anyAffordable(c, members) {
+		if (len(members) >= r.opt.MinClusterSize || p.few) && !r.covered(c, members) && r.anyAffordable(c, members) {
 			list = append(list, k)
 		}
 	}

@@ -2,6 +2,7 @@ package ofds_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -101,6 +102,28 @@ func TestDuplicatesKeepTheHigherScoreThenTheLowerID(t *testing.T) {
 		if len(pool.Objects) != 1 || pool.Objects[0].ID != c.want {
 			t.Errorf("%s: kept %+v, want %s", name, pool.Objects, c.want)
 		}
+	}
+}
+
+// What a duplicate overlaps is no duplicate, since the duplicate is gone.
+func TestDuplicatesOfDuplicatesStay(t *testing.T) {
+	var im = image("i", 0)
+	for i := range 3 {
+		o := object(fmt.Sprint(i), "cat", .9-.1*float32(i), 0, 1)
+		o.Box = pipeline.Box{X1: float32(2 * i), Y1: 0, X2: float32(2*i + 20), Y2: 20}
+		im.Objects = append(im.Objects, o)
+	}
+	pool := newPool(t, ofdstest.Slice{im}, ofds.PoolOptions{}) // neighbours overlap by .82, the ends by .67
+	if len(pool.Objects) != 2 || pool.Objects[1].ID != "2" {
+		t.Errorf("kept %+v", pool.Objects)
+	}
+}
+
+func TestLimitsAndDimensionsAtTheEdge(t *testing.T) {
+	im := image("i", 0, object("1", "cat", .3, 0, 1, 2), object("2", "cat", .9, 1, 1, 2, 3), object("3", "dog", .1, 2, 1, 2), object("4", "dog", 1, 3, 1, 2, 3))
+	pool := newPool(t, ofdstest.Slice{im}, ofds.PoolOptions{ClassScoreMin: map[string]float32{"dog": .1}, MinBoxPixels: 10, MinAreaFraction: .0025})
+	if len(pool.Objects) != 2 || pool.Vectors.Dim != 2 || pool.Filtered[ofds.RaggedVector] != 2 {
+		t.Errorf("kept %+v with vectors of dimension %d, filtered %v: want those of the smaller dimension, of two that are equally common", pool.Objects, pool.Vectors.Dim, pool.Filtered)
 	}
 }
 

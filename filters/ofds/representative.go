@@ -31,8 +31,8 @@ func (r *run) representative(c int, p *partition, cluster int, most float64) (ob
 		return -1, -1
 	}
 	worth := r.worth(c, p, cluster)
-	best := slices.MinFunc(list, func(x, y candidate) int { // equals: the first, so the lower object
-		return cmp.Or(cmp.Compare(worth(y), worth(x)), cmp.Compare(x.distance, y.distance))
+	best := slices.MinFunc(list, func(x, y candidate) int {
+		return cmp.Or(cmp.Compare(worth(y), worth(x)), cmp.Compare(x.distance, y.distance), cmp.Compare(x.member, y.member))
 	})
 	return s.objects[best.member], float32(best.distance)
 }
@@ -78,7 +78,9 @@ func (r *run) sums(c int, p *partition, cluster int) map[int32]float64 {
 	for _, i := range p.members[cluster] {
 		list = append(list, candidate{i, r.distance(c, p, cluster, i)})
 	}
-	slices.SortStableFunc(list, func(x, y candidate) int { return cmp.Compare(x.distance, y.distance) })
+	slices.SortFunc(list, func(x, y candidate) int {
+		return cmp.Or(cmp.Compare(x.distance, y.distance), cmp.Compare(x.member, y.member))
+	})
 	list = list[:min(len(list), medoidMost)]
 	vectors := r.vectors(c)
 	sum := make(map[int32]float64, len(list))

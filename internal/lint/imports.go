@@ -19,7 +19,7 @@ var ours = map[string][]string{
 	"internal/faults":   {"pipeline", "shards"},
 	"internal/s3server": {},
 	"internal/lint":     {},
-	"bench":             {"pipeline", "shards"},
+	"bench":             {"pipeline", "scoring", "filters/*", "shards"},
 	"cmd/curate":        {"pipeline", "scoring", "filters/*", "shards", "internal/report", "internal/progress"},
 }
 

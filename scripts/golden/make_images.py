@@ -120,6 +120,11 @@ def xywh(b):
     return [b[0], b[1], b[2] - b[0], b[3] - b[1]]
 
 
+def write_lines(name, rows):
+    data = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode()
+    (out / name).write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+
+
 vector32 = pa.list_(pa.float32(), DIM)
 native = pa.struct([("id", pa.string()), ("class", pa.string()), ("score", pa.float32()), ("box", pa.list_(pa.float32(), 4)),
                     ("area", pa.float32()), ("source", pa.string()), ("ignore", pa.bool_()), ("vec", vector32)])
@@ -152,6 +157,30 @@ def nested():
     expect("plain.parquet", pool())
 
 
+def pages():
+    """Vectors in many small pages: with a dictionary, one that is given up, and none; of both versions."""
+    pick = np.random.default_rng(6)
+    table = [[], [1.5], None, [0.25, None, -0.0], [float(np.float16(x)) for x in pick.normal(size=40)]]
+    images, rows = [], []
+    for i in range(40):
+        vectors = [table[int(pick.integers(0, 5))] for _ in range(int(pick.integers(0, 5)))]
+        top = table[i % 5]
+        rows.append({"image_id": str(i), "vec": top, "objects": [{"class": "a", "box": [0, 0, 1, 1], "vec": v} for v in vectors] if i % 7 else None})
+        nan = lambda v: v if v is None else [float("nan") if x is None else x for x in v]
+        images.append({"ID": str(i), "Vector": nan(top), "Objects": [
+            {"ID": str(k), "Class": "a", "Score": 1.0, "Box": [0.0, 0.0, 1.0, 1.0], "Vector": nan(v)} for k, v in enumerate(vectors)] if i % 7 else []})
+    for name, vector, kw in [("dictionary", pa.float32(), {}), ("fallback", pa.float64(), {"dictionary_pagesize_limit": 64}),
+                             ("splits", pa.float32(), {"use_dictionary": ["image_id"], "column_encoding": None, "use_byte_stream_split": ["vec.list.element"]}),
+                             ("version2", pa.float16(), {"data_page_version": "2.0", "use_dictionary": False})]:
+        kind = pa.struct([("class", pa.string()), ("box", pa.list_(pa.float32())), ("vec", pa.list_(vector))])
+        pages = pa.Table.from_pylist(rows, pa.schema([("image_id", pa.string()), ("vec", pa.list_(vector)), ("objects", pa.list_(kind))]))
+        parquet(f"pages-{name}.parquet", pages, row_group_size=25, data_page_size=50, write_batch_size=4, **{k: v for k, v in kw.items() if v is not None})
+        if name == "dictionary":
+            expect(f"pages-{name}.parquet", images)
+        else:
+            truth[f"pages-{name}.parquet"] = {"same": "pages-dictionary.parquet"}
+
+
 def other_names():
     kind = pa.struct([("category", pa.dictionary(pa.int8(), pa.string())), ("bbox", pa.list_(pa.float64())), ("confidence", pa.float64()),
                       ("iscrowd", pa.int8()), ("difficult", pa.int8()), ("embedding", pa.list_(pa.float64()))])
@@ -176,9 +205,9 @@ def other_names():
     expect("names.arrow", images, Box="xywh")
     given = table.rename_columns(["wer", "wo", "was", "url"])
     parquet("given.parquet", given)
-    expect("given.parquet", images, Box="xywh", Columns={"ID": "wer", "Group": "wo", "Objects": "was", "Class": "category"})
-    fail("given.parquet#absent", 'column "kind"', "category, bbox, confidence", Columns={"ID": "wer", "Objects": "was", "Class": "kind"})
-    fail("given.parquet#absent2", 'column "scene"', "wer, wo, was, url", Columns={"Group": "scene"})
+    expect("given.parquet", images, Box="xywh", Columns={"id": "wer", "group": "wo", "objects": "was", "class": "category"})
+    fail("given.parquet#absent", 'column "kind"', "category, bbox, confidence", Columns={"id": "wer", "objects": "was", "class": "kind"})
+    fail("given.parquet#absent2", 'column "scene"', "wer, wo, was, url", Columns={"group": "scene"})
 
 
 def arrow_types():
@@ -308,11 +337,6 @@ def vectors():
     expect("side.parquet#16", images, side="side16.npy")
 
 
-def write_lines(name, rows):
-    data = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode()
-    (out / name).write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
-
-
 def lines():
     own = [{"image_id": i["ID"], "width": WIDTH, "height": HEIGHT, "vec": i["Vector"], **({"group": i["Group"]} if i["Group"] else {})} for i in POOL]
     write_lines("nested.jsonl", [{**o, "objects": objs} for o, objs in zip(own, native_objects())])
@@ -403,7 +427,7 @@ def samples():
     expect("detected.tar", images)
     write("twopictures.tar", [("a.jpg", JPEG), ("a.png", PNG)])
     fail("twopictures.tar", "row 0", 'member "a.png"', "say which extension")
-    expect("twopictures.tar#png", [{"ID": "a", "Width": WIDTH, "Height": HEIGHT, "Objects": []}], Columns={"Image": "png"})
+    expect("twopictures.tar#png", [{"ID": "a", "Width": WIDTH, "Height": HEIGHT, "Objects": []}], Columns={"image": "png"})
     write("uneven.tar", [("a.json", b'{"objects":[{"class":"a","box":[0,0,1,1]}]}'), ("a.npy", npy(np.zeros((2, 3), np.float32)))])
     fail("uneven.tar", "row 0", "2 vectors", "1 objects")
     write("badjson.tar", [("a.json", b'{"objects":[}'), ])
@@ -454,26 +478,19 @@ def traps():
     parquet("nothing.parquet", pa.table({"a": [1], "b": [2]}))
     fail("nothing.parquet", "none of the columns has a usual name; they are a, b")
     write_lines("absent.jsonl", [{"image_id": "a", "objects": []}])
-    fail("absent.jsonl", 'column "scenery"', Columns={"Group": "scenery"})
+    fail("absent.jsonl", 'column "scenery"', Columns={"group": "scenery"})
     write_lines("paths.jsonl", [{"meta": {"name": "a", "where": {"scene": 4}}, "x": {"boxes": [{"class": "a", "bbox": box}, {"class": "b", "bbox": box}]}}])
     expect("paths.jsonl", [{"ID": "a", "Group": "4", "Objects": [{"ID": str(k), "Class": c, "Score": 1.0, "Box": [0.0, 0.0, 2.0, 2.0]} for k, c in enumerate("ab")]}],
-           Columns={"ID": "meta.name", "Group": "meta.where.scene", "Objects": "x.boxes"})
+           Columns={"id": "meta.name", "group": "meta.where.scene", "objects": "x.boxes"})
     expect("nested.parquet#without", pool(drop=["ID", "Vector", "Source", "Class"], drop_image=["Vector"]),
-           Columns={"ObjectID": "-", "ObjectVector": "-", "Vector": "-", "Source": "-", "Class": "-"})
+           Columns={"object_id": "-", "object_vector": "-", "vector": "-", "source": "-", "class": "-"})
     for image in truth["nested.parquet#without"]["images"]:
         for o in image["Objects"]:
             o["Class"] = "object"
 
 
-nested()
-other_names()
-arrow_types()
-hub()
-flat()
-vectors()
-lines()
-samples()
-traps()
+for make in [nested, pages, other_names, arrow_types, hub, flat, vectors, lines, samples, traps]:
+    make()
 text = json.dumps(truth, separators=(",", ":"), sort_keys=True)
 (out / "truth.json").write_text(text.replace('},"', '},\n"') + "\n")
 print(f"{len(truth)} readings, {sum(f.stat().st_size for f in out.iterdir())} bytes")

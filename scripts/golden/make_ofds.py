@@ -77,12 +77,13 @@ class Oracle:
             at += size
         return out
 
-    def usable(self, c, clusters):
+    def usable(self, c, clusters, quota):
         least = self.opt.get("min_cluster_size", 1)
-        single = len(clusters) == len(self.objects[c])
+        if len(self.objects[c]) <= quota:
+            least = 1  # too few objects to go by
         out = []
         for number, members in enumerate(clusters):
-            if len(members) < least and not single:
+            if len(members) < least:
                 continue
             if any(self.is_covered(c, image) for image, _ in members):
                 continue
@@ -104,7 +105,7 @@ class Oracle:
         for _ in range(FITS):
             clusters = self.clusters(c, k)
             self.k[c] = k
-            missing = quota - len(self.usable(c, clusters))
+            missing = quota - len(self.usable(c, clusters, quota))
             if missing <= 0 or k >= n:
                 break
             k = min(n, k + missing)
@@ -123,7 +124,7 @@ class Oracle:
             return
         clusters = self.cluster(c, quota)
         taken = 0
-        for number, members in self.usable(c, clusters):
+        for number, members in self.usable(c, clusters, quota):
             if taken == quota:
                 return
             if any(self.is_covered(c, image) for image, _ in members):

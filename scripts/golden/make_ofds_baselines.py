@@ -1,7 +1,7 @@
 """Makes filters/ofds/baseline/testdata/baselines.json: choices of the published methods.
 
 Run:      python scripts/golden/make_ofds_baselines.py [--torch]
-Versions: Python 3.11, numpy 2.4.6, scikit-learn 1.9.1 (for the clusterings only)
+Versions: Python 3.11, numpy 2.4.6, scikit-learn 1.9.1, scipy 1.17.1 (for the clusterings only)
 
 Written from the formulas of the papers and from what their code does
 (github.com/avihu111/TypiClust at 2e14a16: typiclust.py, prob_cover.py, Sampling.py;

@@ -128,14 +128,7 @@ func (x *cocoIndex) readResults(ctx context.Context, c *content) error {
 }
 
 func (x *cocoIndex) addImage(start int64, raw json.RawMessage) error {
-	var image struct {
-		ID          json.RawMessage
-		NegativeIDs json.RawMessage `json:"neg_category_ids"`
-	}
-	if err := json.Unmarshal(raw, &image); err != nil {
-		return fmt.Errorf("image %d of the list: %w", len(x.entries), err)
-	}
-	id, err := idText(image.ID)
+	id, err := idField(raw, "id")
 	if err != nil {
 		return fmt.Errorf("image %d of the list: %w", len(x.entries), err)
 	}
@@ -145,7 +138,10 @@ func (x *cocoIndex) addImage(start int64, raw json.RawMessage) error {
 	if len(x.entries) == math.MaxInt32 {
 		return errors.New("there are more than 2^31 images")
 	}
-	x.lvis = x.lvis || image.NegativeIDs != nil
+	if !x.lvis {
+		negative, _ := field(raw, "neg_category_ids") // raw is an object: it has an id
+		x.lvis = negative != nil
+	}
 	x.rows[id] = int32(len(x.entries))
 	x.entries = append(x.entries, entry{start, int32(len(raw))})
 	return nil
@@ -188,20 +184,13 @@ func (x *cocoIndex) addCategory(raw json.RawMessage) error {
 }
 
 func (x *cocoIndex) addAnnotation(start int64, raw json.RawMessage) error {
-	var a struct {
-		ID      json.RawMessage
-		ImageID json.RawMessage `json:"image_id"`
-	}
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return err
-	}
-	id, err := idText(a.ImageID)
+	id, err := idField(raw, "image_id")
 	if err != nil {
-		return fmt.Errorf("annotation %s: image_id: %w", brief(a.ID), err)
+		return fmt.Errorf("annotation %s: image_id: %w", ownID(raw), err)
 	}
 	row, ok := x.rows[id]
 	if !ok {
-		return fmt.Errorf("annotation %s: there is no image %s", brief(a.ID), id)
+		return fmt.Errorf("annotation %s: there is no image %s", ownID(raw), id)
 	}
 	end := start + int64(len(raw))
 	if last := len(x.runs) - 1; last >= 0 && x.runs[last].image == row && end-x.runs[last].offset < longRun {
@@ -210,4 +199,13 @@ func (x *cocoIndex) addAnnotation(start int64, raw json.RawMessage) error {
 	}
 	x.runs = append(x.runs, run{offset: start, length: int32(len(raw)), image: row})
 	return nil
+}
+
+// ownID is the id of an annotation, for an error message.
+func ownID(raw json.RawMessage) string {
+	id, err := field(raw, "id")
+	if err != nil || absent(id) {
+		return "without id"
+	}
+	return brief(id)
 }

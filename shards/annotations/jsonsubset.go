@@ -128,24 +128,14 @@ func (j *jsonCopy) upTo(offset int64) error {
 func (c *coco) subset(ctx context.Context, w io.Writer, keep map[string]bool) error {
 	found := make(map[string]bool, len(keep))
 	image := func(raw json.RawMessage) (bool, error) {
-		var of struct{ ID json.RawMessage }
-		if err := json.Unmarshal(raw, &of); err != nil {
-			return false, err
-		}
-		id, err := idText(of.ID)
+		id, err := idField(raw, "id")
 		if keep[id] {
 			found[id] = true
 		}
 		return keep[id], err
 	}
 	annotation := func(raw json.RawMessage) (bool, error) {
-		var of struct {
-			ImageID json.RawMessage `json:"image_id"`
-		}
-		if err := json.Unmarshal(raw, &of); err != nil {
-			return false, err
-		}
-		id, err := idText(of.ImageID)
+		id, err := idField(raw, "image_id")
 		return keep[id], err
 	}
 	if c.results == nil {
@@ -168,11 +158,11 @@ func (c *coco) subset(ctx context.Context, w io.Writer, keep map[string]bool) er
 func (f *fiftyOne) subset(ctx context.Context, w io.Writer, keep map[string]bool) error {
 	found := make(map[string]bool, len(keep))
 	sample := func(raw json.RawMessage) (bool, error) {
-		var of fiftySample
-		if err := json.Unmarshal(raw, &of); err != nil {
+		value, err := field(raw, "filepath")
+		if err != nil {
 			return false, err
 		}
-		id, err := text(of.File)
+		id, err := text(value)
 		if keep[id] {
 			found[id] = true
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/half"
 )
 
 const (
@@ -111,7 +112,7 @@ func (h npyHeader) decode(b []byte) []float32 {
 	for i := range out {
 		switch h.item {
 		case 2:
-			out[i] = float16(binary.LittleEndian.Uint16(b[2*i:]))
+			out[i] = half.Float32(binary.LittleEndian.Uint16(b[2*i:]))
 		case 4:
 			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 		case 8:

@@ -41,8 +41,27 @@ type Options struct {
 // that of lists Class to ObjectVectorRow are names within Objects; in the flat
 // form they are columns.
 type Columns struct {
-	ID, Group, Image, URI, Width, Height, Objects, Vector, VectorRow, Unlabelled           string
-	ObjectID, Class, Score, Box, Area, Mask, Source, Ignore, ObjectVector, ObjectVectorRow string
+	ID         string `json:"id,omitempty"`
+	Group      string `json:"group,omitempty"`
+	Image      string `json:"image,omitempty"`
+	URI        string `json:"uri,omitempty"`
+	Width      string `json:"width,omitempty"`
+	Height     string `json:"height,omitempty"`
+	Objects    string `json:"objects,omitempty"`
+	Vector     string `json:"vector,omitempty"`
+	VectorRow  string `json:"vector_row,omitempty"`
+	Unlabelled string `json:"unlabelled,omitempty"`
+
+	ObjectID        string `json:"object_id,omitempty"`
+	Class           string `json:"class,omitempty"`
+	Score           string `json:"score,omitempty"`
+	Box             string `json:"box,omitempty"`
+	Area            string `json:"area,omitempty"`
+	Mask            string `json:"mask,omitempty"`
+	Source          string `json:"source,omitempty"`
+	Ignore          string `json:"ignore,omitempty"`
+	ObjectVector    string `json:"object_vector,omitempty"`
+	ObjectVectorRow string `json:"object_vector_row,omitempty"`
 }
 
 // Without is the name of a column that is not to be read, though it may be there.

@@ -75,7 +75,9 @@ func recordRow(record arrow.Record, i int) (values fields, err error) {
 	values = make(fields, record.NumCols())
 	for k := range int(record.NumCols()) {
 		column = record.ColumnName(k)
-		values[column] = arrowValue(record.Column(k), i)
+		if values[column], err = arrowValue(record.Column(k), i); err != nil {
+			return nil, fmt.Errorf("column %s: %w", column, err)
+		}
 	}
 	return values, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/half"
 )
 
 // Bounds of a sidecar: of the rows that are collected before they are written,
@@ -141,7 +142,7 @@ func (w *SidecarWriter) fits(vector []float32) error {
 	}
 	if w.encoder.Type == Float16 {
 		for _, f := range vector {
-			if toFloat16(f)&0x7FFF == 0x7C00 && !math.IsInf(float64(f), 0) {
+			if half.FromFloat32(f)&0x7FFF == 0x7C00 && !math.IsInf(float64(f), 0) {
 				return fmt.Errorf("%g is too large for %s: use %s", f, Float16, Float32)
 			}
 		}
@@ -265,7 +266,7 @@ func appendVector(b array.Builder, vector []float32) {
 		values.AppendValues(vector, nil)
 	case *array.Float16Builder:
 		for _, f := range vector {
-			values.Append(arrowf16.FromBits(toFloat16(f)))
+			values.Append(arrowf16.FromBits(half.FromFloat32(f)))
 		}
 	}
 }

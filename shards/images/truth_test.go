@@ -47,6 +47,7 @@ type trueImage struct {
 
 // reading is how a file is to be read, and what of it there must be.
 type reading struct {
+	Same    string // the file that it is a reading of
 	Options images.Options
 	Side    string
 	Images  []trueImage
@@ -105,7 +106,11 @@ func loadTruth(t testing.TB) map[string]reading {
 // TestTruth reads the files of scripts/golden/make_images.py, which has written
 // what is in them.
 func TestTruth(t *testing.T) {
-	for name, want := range loadTruth(t) {
+	truth := loadTruth(t)
+	for name, want := range truth {
+		if want.Same != "" {
+			want = truth[want.Same]
+		}
 		t.Run(name, func(t *testing.T) {
 			file, _, _ := strings.Cut(name, "#")
 			if want.Side != "" {

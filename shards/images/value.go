@@ -8,6 +8,9 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/curate-data/curate/shards"
+	"github.com/curate-data/curate/shards/half"
 )
 
 // A value of a row, of whatever format, is one of: nil, bool, int64, float64,
@@ -23,10 +26,11 @@ type (
 const maxInt = 1 << 53
 
 // arrowValue returns element i of an array. It panics where the array leads out
-// of itself. Bytes are those of the array.
-func arrowValue(a arrow.Array, i int) any {
+// of itself, but for lists, which would take memory first. Bytes are those of the
+// array.
+func arrowValue(a arrow.Array, i int) (any, error) {
 	if a.IsNull(i) || a.DataType().ID() == arrow.NULL {
-		return nil
+		return nil, nil
 	}
 	switch a := a.(type) {
 	case array.ExtensionArray:
@@ -39,16 +43,23 @@ func arrowValue(a arrow.Array, i int) any {
 		t := a.DataType().(*arrow.StructType)
 		f := make(fields, a.NumField())
 		for k := range a.NumField() {
-			f[t.Field(k).Name] = arrowValue(a.Field(k), i)
+			v, err := arrowValue(a.Field(k), i)
+			if err != nil {
+				return nil, fmt.Errorf("field %s: %w", t.Field(k).Name, err)
+			}
+			f[t.Field(k).Name] = v
 		}
-		return f
+		return f, nil
 	case *array.Map:
-		return foreign(a.DataType().String())
+		return foreign(a.DataType().String()), nil
 	case array.ListLike:
 		from, to := a.ValueOffsets(i)
+		if from < 0 || to < from || to > int64(a.ListValues().Len()) {
+			return nil, fmt.Errorf("%w: a list of the elements %d to %d of %d", shards.ErrCorrupt, from, to, a.ListValues().Len())
+		}
 		return arrowList(a.ListValues(), int(from), int(to))
 	}
-	return arrowScalar(a, i)
+	return arrowScalar(a, i), nil
 }
 
 func arrowScalar(a arrow.Array, i int) any {
@@ -75,7 +86,7 @@ func arrowScalar(a arrow.Array, i int) any {
 		}
 		return foreign("uint64 beyond 9223372036854775807")
 	case *array.Float16:
-		return float64(float16(a.Value(i).Uint16()))
+		return float64(half.Float32(a.Value(i).Uint16()))
 	case *array.Float32:
 		return float64(a.Value(i))
 	case *array.Float64:
@@ -99,43 +110,43 @@ func arrowScalar(a arrow.Array, i int) any {
 }
 
 // arrowList returns the elements from, ..., to-1 of an array.
-func arrowList(a arrow.Array, from, to int) any {
-	if from < 0 || to < from || to > a.Len() { // before memory is asked for
-		panic(fmt.Sprintf("a list of the elements %d to %d of %d", from, to, a.Len()))
-	}
+func arrowList(a arrow.Array, from, to int) (any, error) {
 	switch floats := a.(type) {
 	case *array.Float32:
 		out := slices.Clone(floats.Float32Values()[from:to])
-		return withNaNs(a, from, out, float32(math.NaN()))
+		return withNaNs(a, from, out, float32(math.NaN())), nil
 	case *array.Float64:
 		out := slices.Clone(floats.Float64Values()[from:to])
-		return withNaNs(a, from, out, math.NaN())
+		return withNaNs(a, from, out, math.NaN()), nil
 	case *array.Float16:
 		out := make([]float32, to-from)
 		for k := range out {
-			out[k] = float16(floats.Value(from + k).Uint16())
+			out[k] = half.Float32(floats.Value(from + k).Uint16())
 		}
-		return withNaNs(a, from, out, float32(math.NaN()))
+		return withNaNs(a, from, out, float32(math.NaN())), nil
 	case *array.Int64:
 		if a.NullN() == 0 {
-			return slices.Clone(floats.Int64Values()[from:to])
+			return slices.Clone(floats.Int64Values()[from:to]), nil
 		}
 	}
 	out := make(list, to-from)
 	integers := len(out) > 0
 	for k := range out {
-		out[k] = arrowValue(a, from+k)
+		var err error
+		if out[k], err = arrowValue(a, from+k); err != nil {
+			return nil, fmt.Errorf("element %d: %w", k, err)
+		}
 		_, ok := out[k].(int64)
 		integers = integers && ok
 	}
 	if !integers {
-		return out
+		return out, nil
 	}
 	numbers := make([]int64, len(out))
 	for k, v := range out {
 		numbers[k] = v.(int64)
 	}
-	return numbers
+	return numbers, nil
 }
 
 // withNaNs puts NaN where an array, whose values from on out has, has nulls.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/curate-data/curate/shards/half"
 )
 
 // parseVector returns a vector that is a list of numbers, or the bytes of one, in
@@ -39,7 +41,7 @@ func decodeBlob(b []byte, precision Precision) ([]float32, error) {
 	out := make([]float32, len(b)/size)
 	for i := range out {
 		if size == 2 {
-			out[i] = float16(binary.LittleEndian.Uint16(b[2*i:]))
+			out[i] = half.Float32(binary.LittleEndian.Uint16(b[2*i:]))
 		} else {
 			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 		}

@@ -78,13 +78,13 @@ func ids(pool *ofds.Pool, s *ofds.Selection) []string {
 // TestManyImages has pools of many tiles and stretches, in another order, with
 // other workers and a rough product.
 func TestManyImages(t *testing.T) {
-	list := source(rand.New(rand.NewPCG(6, 6)), 5000, 3)
+	list := source(rand.New(rand.NewPCG(6, 6)), 4200, 3)
 	pool := newPool(t, list)
 	rand.New(rand.NewPCG(7, 7)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	shuffled := newPool(t, list)
 	for _, name := range names() {
 		opt := Options{
-			Common:    Common{Workers: 1, Preselected: preselected([]int{0, 77, 4999})},
+			Common:    Common{Workers: 1, Preselected: preselected([]int{0, 77, 4199})},
 			TypiClust: TypiClustOptions{MaxClusters: 4}, ProbCover: ProbCoverOptions{Purity: 0.9, Clusters: 5}, ActiveFT: ActiveFTOptions{Steps: 2},
 		}
 		a, _ := ByName(name, opt)

@@ -23,7 +23,7 @@ type Options struct {
 	K             int
 	Seed          uint64
 	MaxIterations int       // 0 means 25
-	Tolerance     float64   // stop when an iteration lowers the inertia by less than this part of it; 0 means 0.0001, below 0 goes on until no point moves
+	Tolerance     float64   // stop when an iteration lowers the inertia by less than this part of it; 0 means 0.001, below 0 goes on until no point moves
 	Weights       []float32 // of the points; nil means 1 each
 	Start         Matrix    // centroids to begin with; k-means++ draws the missing ones
 	Product       Product   // nil means plain Go
@@ -46,6 +46,9 @@ var ErrTooFewPoints = errors.New("fewer points than clusters")
 // Fit clusters points by Euclidean distance. Ties go to the cluster with the
 // lower number. The result depends on the points, their order, and the options
 // but Product and Workers, and on nothing else.
+//
+// Centroids to begin with are drawn by k-means++. Beyond 16 a new one looks for
+// its points near it only, and 256 or more come from Deep.
 //
 // Where points coincide so that a cluster would have none, it takes the point
 // farthest from its centroid, or one of the largest cluster if all are on theirs.
@@ -84,6 +87,13 @@ func (o *Options) check(points Matrix) error {
 	return nil
 }
 
+func (o *Options) rounds() int {
+	if o.MaxIterations == 0 {
+		return 25
+	}
+	return o.MaxIterations
+}
+
 func finiteRows(what string, m Matrix) error {
 	for i := range m.Rows() {
 		if !finite(length(m.Row(i))) {
@@ -102,12 +112,9 @@ func fit(ctx context.Context, points Matrix, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	rounds, tolerance := opt.MaxIterations, opt.Tolerance
-	if rounds == 0 {
-		rounds = 25
-	}
+	rounds, tolerance := opt.rounds(), opt.Tolerance
 	if tolerance == 0 {
-		tolerance = 1e-4
+		tolerance = 1e-3
 	}
 	centroids, err := seed(ctx, s, opt)
 	if err != nil {
@@ -135,7 +142,7 @@ func inertia(square []float64, weights []float32) float64 {
 	sum := 0.0
 	for i, d := range square {
 		if weights != nil {
-			d *= float64(weights[i])
+			d = float64(d * float64(weights[i]))
 		}
 		sum += d
 	}

@@ -59,7 +59,7 @@ func (s *seeder) chance(i int) float64 {
 	if s.weights == nil {
 		return s.square[i]
 	}
-	return s.square[i] * float64(s.weights[i])
+	return float64(s.square[i] * float64(s.weights[i])) // the conversion keeps it from being fused with a sum
 }
 
 // draw returns a point; where rounding leads beyond a block of them, its last
@@ -184,6 +184,10 @@ func (s *seeder) take(ctx context.Context, group, added int, apart float64, cent
 
 // seed returns k centroids: those to start with, and points drawn.
 func seed(ctx context.Context, s *search, opt Options) (Matrix, error) {
+	if opt.K >= deepFrom && opt.Start.Rows() == 0 && s.points.Rows() >= 8*opt.K {
+		opt.MaxIterations = min(5, opt.rounds())
+		return Deep(ctx, s.points, opt)
+	}
 	centroids := NewMatrix(opt.K, s.points.Dim)
 	have := min(opt.K, opt.Start.Rows())
 	copy(centroids.Data, opt.Start.Data)

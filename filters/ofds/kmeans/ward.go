@@ -110,7 +110,7 @@ func (w *ward) join(a, b node, height float64) node {
 	both := node{number: w.leaves + len(w.merges), size: a.size + b.size, centroid: make([]float32, len(a.centroid)),
 		height: max(height, a.height, b.height)} // rounding must not put a part above the whole
 	for j, x := range a.centroid {
-		both.centroid[j] = float32((a.size*float64(x) + b.size*float64(b.centroid[j])) / both.size)
+		both.centroid[j] = float32((float64(a.size*float64(x)) + float64(b.size*float64(b.centroid[j]))) / both.size)
 	}
 	w.merges = append(w.merges, Merge{a.number, b.number, both.height})
 	return both
@@ -179,7 +179,7 @@ func (w *ward) costs(ctx context.Context, nodes []node) (costs, error) {
 	err := spread(ctx, w.workers, n, 8, func(from, to int) error {
 		for i := from; i < to; i++ {
 			row := c.row(i)
-			each(n, func(j int) (x, y []float32) { return nodes[i].centroid, nodes[j].centroid },
+			each(i, func(j int) (x, y []float32) { return nodes[i].centroid, nodes[j].centroid },
 				func(j int, square float64) {
 					row[j] = cost32(square * nodes[i].size * nodes[j].size / (nodes[i].size + nodes[j].size))
 				})
@@ -187,6 +187,11 @@ func (w *ward) costs(ctx context.Context, nodes []node) (costs, error) {
 		}
 		return nil
 	})
+	for i := range n {
+		for j := range i {
+			c.row(j)[i] = c.row(i)[j]
+		}
+	}
 	return c, err
 }
 

@@ -66,6 +66,9 @@ func (t *Tally) Choose(ctx context.Context) (*Outcome, error) {
 		c.take(h, -1, -1)
 	}
 	c.cover()
+	if left := c.left(); left > 0 && c.opt.OFDS.Leftover == "none" {
+		return nil, fmt.Errorf("choose images: %w: %d of %d images are left: lower the budget, or take another leftover", ofds.ErrBudgetLeft, left, c.opt.Budget)
+	}
 	c.leftover()
 	return c.outcome(), nil
 }
@@ -222,12 +225,10 @@ func (c *chooser) leftover() {
 	if c.opt.OFDS.Leftover == "repeat" {
 		c.repeat()
 	}
-	if c.opt.OFDS.Leftover != "none" {
-		for _, h := range c.t.fill {
-			if c.left() > 0 && c.free(h) {
-				c.picks = append(c.picks, pick{image: h, why: ofds.Why{Kind: ofds.Leftover, Class: -1, Round: -1, Cluster: -1, K: -1, Size: -1, Distance: -1}})
-				c.take(h, -1, -1)
-			}
+	for _, h := range c.t.fill {
+		if c.left() > 0 && c.free(h) {
+			c.picks = append(c.picks, pick{image: h, why: ofds.Why{Kind: ofds.Leftover, Class: -1, Round: -1, Cluster: -1, K: -1, Size: -1, Distance: -1}})
+			c.take(h, -1, -1)
 		}
 	}
 	if left := c.left(); left > 0 {

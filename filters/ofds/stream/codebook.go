@@ -61,6 +61,11 @@ func Train(ctx context.Context, census *Census, opt Options) (*Codebook, error) 
 	return book, nil
 }
 
+// deepFrom is the number of clusters from which on k-means goes in two levels:
+// most of them are merged again, so that the last percents of inertia are not worth
+// ten times the work.
+const deepFrom = 256
+
 // clusters returns k centroids, or fewer if there are not so many samples.
 func clusters(ctx context.Context, class string, samples []sampled, dim, k int, opt Options) (kmeans.Matrix, error) {
 	k = min(k, len(samples))
@@ -75,9 +80,11 @@ func clusters(ctx context.Context, class string, samples []sampled, dim, k int, 
 		return vectors, nil // every object by itself
 	}
 	var h hasher
-	fitted, err := kmeans.Fit(ctx, vectors, kmeans.Options{
-		K: k, Seed: h.seed(opt.Seed, "class", class), MaxIterations: opt.MaxIterations, Tolerance: 1e-3, Product: opt.Product, Workers: opt.Workers,
-	})
+	fit := kmeans.Options{K: k, Seed: h.seed(opt.Seed, "class", class), MaxIterations: opt.MaxIterations, Product: opt.Product, Workers: opt.Workers}
+	if k >= deepFrom {
+		return kmeans.Deep(ctx, vectors, fit)
+	}
+	fitted, err := kmeans.Fit(ctx, vectors, fit)
 	if err != nil {
 		return kmeans.Matrix{}, err
 	}
@@ -107,9 +114,14 @@ func (b *Codebook) order(opt Options) []int {
 			order = append(order, i)
 		}
 	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[i].objects, b.classes[j].objects) })
 	switch opt.OFDS.ClassOrder {
-	case "rare_first":
-		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[i].objects, b.classes[j].objects) })
+	case "given":
+		turn := make(map[string]int)
+		for i, name := range opt.OFDS.GivenOrder {
+			turn[name] = i - len(opt.OFDS.GivenOrder) // before 0, which is for the others
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(turn[b.classes[i].name], turn[b.classes[j].name]) })
 	case "frequent_first":
 		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(b.classes[j].objects, b.classes[i].objects) })
 	case "random":

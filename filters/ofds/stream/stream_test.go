@@ -3,6 +3,7 @@ package stream_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,6 +199,30 @@ func TestAchievedIsTrue(t *testing.T) {
 		if out.ClassNames[i] != all.Classes[i] || class.Objects != objects[i] || class.Achieved != achieved[i] {
 			t.Errorf("class %s: %d of %d, want %s: %d of %d", out.ClassNames[i], class.Achieved, class.Objects, all.Classes[i], achieved[i], objects[i])
 		}
+	}
+}
+
+// TestGivenOrder wants the classes' turns in the order given, and an error where
+// nothing may fill the budget.
+func TestGivenOrder(t *testing.T) {
+	ctx, pool := context.Background(), small(6)
+	opt := stream.Options{Budget: 30, OFDS: ofds.Options{ClassOrder: "given", GivenOrder: []string{ofdstest.ClassName(0), ofdstest.ClassName(7)}}}
+	out, err := stream.Select(ctx, source(pool.List, 200), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var turns []string
+	for _, c := range out.Chosen {
+		if name := out.ClassNames[c.Reason.Class]; len(turns) == 0 || turns[len(turns)-1] != name {
+			turns = append(turns, name)
+		}
+	}
+	if turns[0] != ofdstest.ClassName(0) || turns[1] != ofdstest.ClassName(7) {
+		t.Errorf("turns %v", turns)
+	}
+	opt = stream.Options{Budget: 699, OFDS: ofds.Options{Leftover: "none"}}
+	if _, err := stream.Select(ctx, source(pool.List, 200), opt); !errors.Is(err, ofds.ErrBudgetLeft) {
+		t.Errorf("leftover none: %v", err)
 	}
 }
 

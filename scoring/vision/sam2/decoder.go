@@ -35,7 +35,7 @@ type objects struct {
 // decode runs the mask decoder's transformer for P boxes.
 func decode(c Config, w weights, f features, in prompts) objects {
 	d, count := c.Decoder, in.corners.Shape().Dim(0)
-	row := func(name string) *graph.Node { return w[name + ".weight"] } // [n,C]
+	row := func(name string) *graph.Node { return w[name+".weight"] } // [n,C]
 	tokens := graph.Concatenate([]*graph.Node{row("mask_decoder.obj_score_token"), row("mask_decoder.iou_token"), row("mask_decoder.mask_tokens")}, 0)
 	points := graph.SliceAxis(row("prompt_encoder.point_embed"), 0, graph.AxisRange(2, 4)) // of upper left and lower right
 	point := graph.Concatenate([]*graph.Node{

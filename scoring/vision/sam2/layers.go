@@ -18,7 +18,7 @@ func (w weights) linear(name string, x *graph.Node) *graph.Node {
 
 // pointwise is linear for a convolution with a kernel of one pixel.
 func (w weights) pointwise(name string, x *graph.Node) *graph.Node {
-	kernel := w[name + ".weight"]
+	kernel := w[name+".weight"]
 	return project(x, graph.Reshape(kernel, kernel.Shape().Dim(0), kernel.Shape().Dim(1)), w[name+".bias"])
 }
 
@@ -32,7 +32,7 @@ func project(x, weight, bias *graph.Node) *graph.Node {
 func (w weights) upscale(name string, x *graph.Node) *graph.Node {
 	p, height, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
 	y := graph.DotGeneral(x, []int{3}, nil, w[name+".weight"], []int{0}, nil) // [P,h,w,O,2,2]
-	y = graph.TransposeAllAxes(y, 0, 1, 4, 2, 5, 3)                              // [P,h,2,w,2,O]
+	y = graph.TransposeAllAxes(y, 0, 1, 4, 2, 5, 3)                           // [P,h,2,w,2,O]
 	y = graph.Reshape(y, p, 2*height, 2*width, y.Shape().Dim(5))
 	return graph.Add(y, graph.ExpandLeftToRank(w[name+".bias"], y.Rank()))
 }

@@ -116,6 +116,9 @@ func (b Backbone) faults() []error {
 		if width := b.WidthPerStage[i]; width%heads != 0 {
 			faults = append(faults, fmt.Errorf("stage %d: %d heads do not divide its width of %d", i, heads, width))
 		}
+		if int(float64(b.WidthPerStage[i])*b.MLPRatio) < 1 {
+			faults = append(faults, fmt.Errorf("stage %d: mlp_ratio = %v leaves no width of its MLP", i, b.MLPRatio))
+		}
 		if i > 0 && i <= b.NumPoolStages && b.WidthPerStage[i] == b.WidthPerStage[i-1] {
 			faults = append(faults, fmt.Errorf("stage %d: it halves the sides and keeps the width of %d, which is not implemented", i, b.WidthPerStage[i]))
 		}

@@ -1,10 +1,11 @@
-package images
+// Package half converts floats of 16 bits (IEEE 754 binary16). Arrow's own
+// conversion cuts off instead of rounding, and loses what is below 2^-14.
+package half
 
 import "math"
 
-// float16 returns the value of a half. (Arrow's own conversion loses those below
-// 2^-14, which have another form.)
-func float16(bits uint16) float32 {
+// Float32 returns the value of a half, exactly.
+func Float32(bits uint16) float32 {
 	sign := uint32(bits>>15) << 31
 	exponent, fraction := uint32(bits>>10)&31, uint32(bits)&1023
 	switch exponent {
@@ -17,9 +18,9 @@ func float16(bits uint16) float32 {
 	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
 }
 
-// toFloat16 returns the half that is nearest to f, of two the even one; infinite
-// where f is too large. (Arrow's own conversion cuts off.)
-func toFloat16(f float32) uint16 {
+// FromFloat32 returns the half that is nearest to f, of two the even one; infinite
+// where f is too large.
+func FromFloat32(f float32) uint16 {
 	b := math.Float32bits(f)
 	sign := uint16(b>>31) << 15
 	b &= math.MaxInt32

@@ -1,4 +1,4 @@
-package images
+package half
 
 import (
 	"math"
@@ -24,15 +24,15 @@ func TestHalves(t *testing.T) {
 		if half>>15 == 1 {
 			want = -want
 		}
-		got := float16(half)
+		got := Float32(half)
 		if want != want {
-			if got == got || toFloat16(got)&0x7C00 != 0x7C00 || toFloat16(got)&1023 == 0 {
+			if got == got || FromFloat32(got)&0x7C00 != 0x7C00 || FromFloat32(got)&1023 == 0 {
 				t.Fatalf("%#x: %g, want a NaN", half, got)
 			}
 			continue
 		}
-		if float64(got) != want || math.Signbit(float64(got)) != (half>>15 == 1) || toFloat16(got) != half {
-			t.Fatalf("%#x: %g, want %g; back %#x", half, got, want, toFloat16(got))
+		if float64(got) != want || math.Signbit(float64(got)) != (half>>15 == 1) || FromFloat32(got) != half {
+			t.Fatalf("%#x: %g, want %g; back %#x", half, got, want, FromFloat32(got))
 		}
 	}
 }
@@ -41,17 +41,17 @@ func TestHalves(t *testing.T) {
 // the middle.
 func TestHalvesAreNearest(t *testing.T) {
 	for half := uint16(0); half < 0x7BFF; half++ {
-		low, high := float16(half), float16(half+1)
+		low, high := Float32(half), Float32(half+1)
 		middle := (low + high) / 2 // exact: 12 bits of 24
 		even := half + half&1
 		for f, want := range map[float32]uint16{middle: even, math.Nextafter32(middle, 0): half, math.Nextafter32(middle, high): half + 1} {
-			if got := toFloat16(f); got != want {
+			if got := FromFloat32(f); got != want {
 				t.Fatalf("%g between %g and %g: %#x, want %#x", f, low, high, got, want)
 			}
 		}
 	}
 	for f, want := range map[float32]uint16{65504: 0x7BFF, 65519.996: 0x7BFF, 65520: 0x7C00, 1e38: 0x7C00, -65520: 0xFC00} {
-		if got := toFloat16(f); got != want {
+		if got := FromFloat32(f); got != want {
 			t.Errorf("%g: %#x, want %#x", f, got, want)
 		}
 	}
