@@ -67,6 +67,9 @@ func (a *app) openImages(ctx context.Context, p imagePlaces) (*imageSet, error) 
 	if len(p.Inputs) == 0 && p.Labels == "" {
 		return nil, usagef("name at least one shard with images, or --annotations")
 	}
+	if a.sandboxed.on {
+		return nil, usagef("--sandbox reads texts, not images: leave it out")
+	}
 	var err error
 	if len(p.Inputs) > 0 {
 		if s.inputs, err = a.listInputs(ctx, p.Inputs); err != nil {

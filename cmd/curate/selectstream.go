@@ -72,7 +72,9 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 			return err
 		}
 	}
-	s.images = w.rows.count
+	if s.images = w.rows.count; s.images == 0 {
+		return usagef("select images: the pool has no images")
+	}
 	for _, image := range outcome.Images {
 		s.chosen[image.RowID] = true
 	}
