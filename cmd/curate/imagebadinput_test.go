@@ -171,92 +171,117 @@ func TestBudgetsAndClasses(t *testing.T) {
 	}
 }
 
+// mistakes are inputs with faults, and commands on them.
+type mistakes struct {
+	dir, input, objects, unfinished, plain, twins, none, broken, bare, gone, instances string
+}
+
+func newMistakes(t *testing.T) mistakes {
+	t.Helper()
+	encoderCache(t)
+	m := mistakes{dir: t.TempDir()}
+	list := photos(12)
+	m.input = nestedShards(t, m.at("pool"), list, true)[0]
+	m.objects, m.unfinished = embed(t, m.input), embed(t, m.input)
+	if err := os.Remove(filepath.Join(m.unfinished, manifestName)); err != nil {
+		t.Fatal(err)
+	}
+	m.instances, _ = cocoJSON(t, m.at("coco"), list)
+	m.gone, _ = cocoJSON(t, m.at("gone"), list)
+	if err := os.Remove(m.at("gone/images/photo_004.png")); err != nil {
+		t.Fatal(err)
+	}
+	m.twins = putParquet(t, m.at("twins.parquet"), []nestedPhoto{list[0].nested(true), list[1].nested(true), list[0].nested(true)})
+	m.none = putParquet(t, m.at("none.parquet"), []nestedPhoto{})
+	m.broken = putParquet(t, m.at("broken.parquet"), []nestedPhoto{{ImageID: "x", Image: []byte("text")}})
+	m.bare = putParquet(t, m.at("bare.parquet"), []barePhoto{{list[0].name, list[0].png}})
+	m.plain = nestedShards(t, m.at("plain"), list, false)[0]
+	put(t, m.at("other.json"), `{"images":[{"id":1,"file_name":"elsewhere.png","width":9,"height":9}],"annotations":[],"categories":[]}`)
+	put(t, m.at("ids.txt"), "photo_000\nnobody\n")
+	put(t, m.at("empty.txt"), "\n")
+	put(t, m.at("encoder/config.json"), `{"model_type":"dinov2"}`)
+	return m
+}
+
+func (m mistakes) at(name string) string { return filepath.Join(m.dir, name) }
+
+func (m mistakes) choose(args ...string) []string {
+	return append([]string{"select", "--method", "ofds", "--backend", "go", "--output", m.at("o"), "--budget", "3"}, args...)
+}
+
+func (m mistakes) embed(args ...string) []string {
+	return append([]string{"embed", "--backend", "go", "--output", m.at("e"), "--encoder", nano}, args...)
+}
+
+// mistake is a command that fails, and what its message has.
+type mistake struct {
+	name string
+	args []string
+	code int
+	want []string // all in stderr
+}
+
+func (m mistakes) ofSelect() []mistake {
+	return []mistake{
+		{"budget 0", m.choose(m.input, "--budget", "0"), exitUsage, []string{"budget", "above 0"}},
+		{"budget below 0", m.choose(m.input, "--budget", "-4"), exitUsage, []string{"budget", "-4"}},
+		{"no budget", []string{"select", "--method", "ofds", "--output", m.at("o"), m.input}, exitUsage, []string{"budget"}},
+		{"no images", m.choose(), exitUsage, []string{"shard", "--annotations"}},
+		{"unknown method", m.choose(m.input, "--method", "best"), exitUsage, []string{"best", "ofds", "typiclust", "color"}},
+		{"images for a method of texts", []string{"select", "--objects", m.objects, "--output", m.at("o")}, exitUsage, []string{"--objects", "ofds"}},
+		{"unknown option", m.choose(m.input, "--option", "kpolicy=ratio"), exitUsage, []string{"kpolicy", "k_policy"}},
+		{"unknown value", m.choose(m.input, "--option", "k_policy=best"), exitUsage, []string{"k_policy", "best", "adaptive_uncovered"}},
+		{"option of another kind", m.choose(m.input, "--option", "group_max=many"), exitUsage, []string{"group_max", "many"}},
+		{"option without value", m.choose(m.input, "--option", "nested"), exitUsage, []string{"nested", "key=value"}},
+		{"option of ofds for a baseline", m.choose(m.input, "--method", "k_center", "--option", "quota=sqrt"), exitUsage, []string{"quota", "k_center"}},
+		{"unknown method to compare with", m.choose(m.input, "--compare", "worst"), exitUsage, []string{"worst", "random"}},
+		{"no target class is there", m.choose(m.input, "--classes", "unicorn,dragon"), exitUsage, []string{"unicorn", "car"}},
+		{"a class twice", m.choose(m.input, "--classes", "car,car"), exitUsage, []string{"car", "twice"}},
+		{"two sources", m.choose("--objects", m.objects, m.input), exitUsage, []string{"--objects", "leave IN"}},
+		{"unfinished vectors", m.choose("--objects", m.unfinished), exitFailed, []string{"unfinished", "curate embed"}},
+		{"no vectors there", m.choose("--objects", m.at("nowhere")), exitFailed, []string{"nowhere", "curate embed"}},
+		{"vectors of another stage", m.choose("--objects", "TAKEN"), exitUsage, []string{"curate select", "curate embed"}},
+		{"no object vectors", m.choose(m.plain), exitFailed, []string{"vectors", "embed"}},
+		{"no image vectors", m.choose(m.plain, "--method", "k_center"), exitFailed, []string{"image vectors", "curate embed"}},
+		{"ids twice", m.choose(m.twins), exitFailed, []string{"photo_000", "row 0", "row 2"}},
+		{"empty pool", m.choose(m.none), exitUsage, []string{"no images"}},
+		{"only broken images", m.choose(m.broken), exitFailed, []string{"broken_image 1"}},
+		{"preselected that are not there", m.choose(m.input, "--preselected", m.at("ids.txt")), exitUsage, []string{"nobody", "ids.txt"}},
+		{"no preselected", m.choose(m.input, "--preselected", m.at("empty.txt")), exitFailed, []string{"empty.txt", "the list is empty"}},
+		{"labels of other images", m.choose(m.bare, "--annotations", m.at("other.json")), exitUsage, []string{"other.json", "elsewhere.png"}},
+		{"labels in no format", m.choose("--annotations", m.at("ids.txt")), exitFailed, []string{"ids.txt"}},
+		{"labels that are not there", m.choose("--annotations", m.at("nowhere.json")), exitFailed, []string{"nowhere.json"}},
+		{"results without images", m.choose("--annotations", m.at("coco/results.json")), exitFailed, []string{"results.json", "instances"}},
+		{"box form", m.choose(m.input, "--box-form", "round"), exitUsage, []string{"round", "xywh"}},
+		{"a column that is not there", m.choose(m.input, "--objects-column", "things"), exitFailed, []string{"things", "objects"}},
+	}
+}
+
+func (m mistakes) ofEmbed() []mistake {
+	return []mistake{
+		{"embed without encoder", []string{"embed", "--output", m.at("e"), m.input}, exitUsage, []string{"--encoder"}},
+		{"preset misspelt", m.embed(m.input, "--encoder", "random:dinov2-nanno"), exitUsage, []string{"dinov2-nanno", "dinov2-nano"}},
+		{"seed", m.embed(m.input, "--encoder", "random:dinov2-nano:x"), exitUsage, []string{"seed", `"x"`}},
+		{"no encoder there", m.embed(m.input, "--encoder", m.at("nowhere")), exitFailed, []string{"nowhere", "config.json"}},
+		{"encoder without weights", m.embed(m.input, "--encoder", m.at("encoder")), exitFailed, []string{"model.safetensors"}},
+		{"pooling", m.embed(m.input, "--pooling", "middle"), exitUsage, []string{"middle", "box"}},
+		{"vector type", m.embed(m.input, "--vector-type", "f8"), exitUsage, []string{"f8", "f16"}},
+		{"embed no images", m.embed(), exitUsage, []string{"shard", "--annotations"}},
+		{"embed an empty shard", m.embed(m.none), exitUsage, []string{"no images"}},
+		{"embed only broken images", m.embed(m.broken), exitFailed, []string{"broken_image 1"}},
+		{"embed an image that is gone", m.embed("--annotations", m.gone), exitFailed, []string{"photo_004.png", "--images"}},
+		{"images that are elsewhere", m.embed("--annotations", m.instances, "--images", m.at("pool")), exitFailed, []string{"pool/photo_", "--images"}},
+	}
+}
+
 // TestImageMistakesGetClearErrors: what a user gets wrong ends with exit 2, or 1
 // where the fault is in a file, and a message that names the thing.
 func TestImageMistakesGetClearErrors(t *testing.T) {
-	encoderCache(t)
-	dir := t.TempDir()
-	at := func(name string) string { return filepath.Join(dir, name) }
-	list := photos(12)
-	inputs := nestedShards(t, at("pool"), list, true)
-	objects := embed(t, inputs[0])
-	instances, _ := cocoJSON(t, at("coco"), list)
-	put(t, at("other.json"), `{"images":[{"id":1,"file_name":"elsewhere.png","width":9,"height":9}],"annotations":[],"categories":[]}`)
-	gone, _ := cocoJSON(t, at("gone"), list)
-	if err := os.Remove(at("gone/images/photo_004.png")); err != nil {
-		t.Fatal(err)
-	}
-	twins := putParquet(t, at("twins.parquet"), []nestedPhoto{list[0].nested(true), list[1].nested(true), list[0].nested(true)})
-	none := putParquet(t, at("none.parquet"), []nestedPhoto{})
-	broken := putParquet(t, at("broken.parquet"), []nestedPhoto{{ImageID: "x", Image: []byte("text")}})
-	bare := putParquet(t, at("bare.parquet"), []barePhoto{{list[0].name, list[0].png}})
-	plain := nestedShards(t, at("plain"), list, false)[0]
-	put(t, at("ids.txt"), "photo_000\nnobody\n")
-	put(t, at("empty.txt"), "\n")
-	put(t, at("encoder/config.json"), `{"model_type":"dinov2"}`)
-	unfinished := embed(t, inputs[0])
-	if err := os.Remove(filepath.Join(unfinished, manifestName)); err != nil {
-		t.Fatal(err)
-	}
-	sel := func(args ...string) []string {
-		return append([]string{"select", "--method", "ofds", "--backend", "go", "--output", at("o"), "--budget", "3"}, args...)
-	}
-	emb := func(args ...string) []string {
-		return append([]string{"embed", "--backend", "go", "--output", at("e"), "--encoder", nano}, args...)
-	}
-	for _, c := range []struct {
-		name string
-		args []string
-		code int
-		want []string // all in stderr
-	}{
-		{"budget 0", sel(inputs[0], "--budget", "0"), exitUsage, []string{"budget", "above 0"}},
-		{"budget below 0", sel(inputs[0], "--budget", "-4"), exitUsage, []string{"budget", "-4"}},
-		{"no budget", []string{"select", "--method", "ofds", "--output", at("o"), inputs[0]}, exitUsage, []string{"budget"}},
-		{"no images", sel(), exitUsage, []string{"shard", "--annotations"}},
-		{"unknown method", sel(inputs[0], "--method", "best"), exitUsage, []string{"best", "ofds", "typiclust", "color"}},
-		{"images for a method of texts", []string{"select", "--objects", objects, "--output", at("o")}, exitUsage, []string{"--objects", "ofds"}},
-		{"unknown option", sel(inputs[0], "--option", "kpolicy=ratio"), exitUsage, []string{"kpolicy", "k_policy"}},
-		{"unknown value", sel(inputs[0], "--option", "k_policy=best"), exitUsage, []string{"k_policy", "best", "adaptive_uncovered"}},
-		{"option of another kind", sel(inputs[0], "--option", "group_max=many"), exitUsage, []string{"group_max", "many"}},
-		{"option without value", sel(inputs[0], "--option", "nested"), exitUsage, []string{"nested", "key=value"}},
-		{"option of ofds for a baseline", sel(inputs[0], "--method", "k_center", "--option", "quota=sqrt"), exitUsage, []string{"quota", "k_center"}},
-		{"unknown method to compare with", sel(inputs[0], "--compare", "worst"), exitUsage, []string{"worst", "random"}},
-		{"no target class is there", sel(inputs[0], "--classes", "unicorn,dragon"), exitUsage, []string{"unicorn", "car"}},
-		{"a class twice", sel(inputs[0], "--classes", "car,car"), exitUsage, []string{"car", "twice"}},
-		{"two sources", sel("--objects", objects, inputs[0]), exitUsage, []string{"--objects", "leave IN"}},
-		{"unfinished vectors", sel("--objects", unfinished), exitFailed, []string{"unfinished", "curate embed"}},
-		{"no vectors there", sel("--objects", at("nowhere")), exitFailed, []string{"nowhere", "curate embed"}},
-		{"vectors of another stage", sel("--objects", "TAKEN"), exitUsage, []string{"curate select", "curate embed"}},
-		{"no object vectors", sel(plain), exitFailed, []string{"vectors", "embed"}},
-		{"no image vectors", sel(plain, "--method", "k_center"), exitFailed, []string{"image vectors", "curate embed"}},
-		{"ids twice", sel(twins), exitFailed, []string{"photo_000", "row 0", "row 2"}},
-		{"empty pool", sel(none), exitUsage, []string{"no images"}},
-		{"only broken images", sel(broken), exitFailed, []string{"broken_image 1"}},
-		{"preselected that are not there", sel(inputs[0], "--preselected", at("ids.txt")), exitUsage, []string{"nobody", "ids.txt"}},
-		{"no preselected", sel(inputs[0], "--preselected", at("empty.txt")), exitFailed, []string{"empty.txt", "the list is empty"}},
-		{"labels of other images", sel(bare, "--annotations", at("other.json")), exitUsage, []string{"other.json", "elsewhere.png"}},
-		{"labels in no format", sel("--annotations", at("ids.txt")), exitFailed, []string{"ids.txt"}},
-		{"labels that are not there", sel("--annotations", at("nowhere.json")), exitFailed, []string{"nowhere.json"}},
-		{"results without images", sel("--annotations", filepath.Join(dir, "coco/results.json")), exitFailed, []string{"results.json", "instances"}},
-		{"box form", sel(inputs[0], "--box-form", "round"), exitUsage, []string{"round", "xywh"}},
-		{"a column that is not there", sel(inputs[0], "--objects-column", "things"), exitFailed, []string{"things", "objects"}},
-		{"embed without encoder", []string{"embed", "--output", at("e"), inputs[0]}, exitUsage, []string{"--encoder"}},
-		{"preset misspelt", emb(inputs[0], "--encoder", "random:dinov2-nanno"), exitUsage, []string{"dinov2-nanno", "dinov2-nano"}},
-		{"seed", emb(inputs[0], "--encoder", "random:dinov2-nano:x"), exitUsage, []string{"seed", `"x"`}},
-		{"no encoder there", emb(inputs[0], "--encoder", at("nowhere")), exitFailed, []string{"nowhere", "config.json"}},
-		{"encoder without weights", emb(inputs[0], "--encoder", at("encoder")), exitFailed, []string{"model.safetensors"}},
-		{"pooling", emb(inputs[0], "--pooling", "middle"), exitUsage, []string{"middle", "box"}},
-		{"vector type", emb(inputs[0], "--vector-type", "f8"), exitUsage, []string{"f8", "f16"}},
-		{"embed no images", emb(), exitUsage, []string{"shard", "--annotations"}},
-		{"embed an empty shard", emb(none), exitUsage, []string{"no images"}},
-		{"embed only broken images", emb(broken), exitFailed, []string{"broken_image 1"}},
-		{"embed an image that is gone", emb("--annotations", gone), exitFailed, []string{"photo_004.png", "--images"}},
-		{"images that are elsewhere", emb("--annotations", instances, "--images", at("pool")), exitFailed, []string{"pool/photo_", "--images"}},
-	} {
+	m := newMistakes(t)
+	for _, c := range append(m.ofSelect(), m.ofEmbed()...) {
 		t.Run(c.name, func(t *testing.T) {
 			if i := slices.Index(c.args, "TAKEN"); i >= 0 {
-				c.args[i] = choose(t, inputs[0], "--budget", "3")
+				c.args[i] = choose(t, m.input, "--budget", "3")
 			}
 			code, stdout, stderr := curate(t, c.args...)
 			if code != c.code {
@@ -270,7 +295,7 @@ func TestImageMistakesGetClearErrors(t *testing.T) {
 			if strings.Contains(stderr, "goroutine ") {
 				t.Errorf("a stack trace for a user's mistake: %s", stderr)
 			}
-			for _, folder := range []string{at("o"), at("e")} {
+			for _, folder := range []string{m.at("o"), m.at("e")} {
 				if fileExists(filepath.Join(folder, manifestName)) {
 					t.Errorf("%s counts as finished", folder)
 				}

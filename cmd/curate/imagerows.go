@@ -22,24 +22,28 @@ type imageRows struct {
 	forget  bool // count the rows, do not remember them
 	all     bool // pass on dropped images as well, with their reasons
 
+	preselected map[string]bool // IDs to look out for; nil for none
+
 	count   int64
+	reasons map[pipeline.Reason]int64 // images by why they are no candidates, "" for those that are
 	rows    map[string][]imageRow
-	left    map[string]bool // IDs of images that were not passed on
-	classes map[string]bool // of the objects that were passed on
+	mixed   map[pipeline.RowID][]pipeline.Reason // by row, of images some of whose rows an earlier filter dropped
+	seen    map[string]bool                      // preselected IDs that are in the pool: whether the image is a candidate
+	classes map[string]bool                      // of the objects of candidates
 }
 
 // imageRow is the row that an image begins in, and how many it takes: in the flat
 // form each of its objects has one.
 type imageRow struct {
 	row, rows int64
-	reason    pipeline.Reason   // of an earlier filter, or why it is no candidate
-	each      []pipeline.Reason // by row, where an earlier filter dropped one of several
+	reason    pipeline.Reason // of an earlier filter, or why it is no candidate
 }
 
 // Images implements pipeline.ImageSource.
 func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
-		r.count, r.rows, r.left, r.classes = 0, map[string][]imageRow{}, map[string]bool{}, map[string]bool{}
+		r.count, r.rows, r.reasons, r.mixed = 0, map[string][]imageRow{}, map[pipeline.Reason]int64{}, map[pipeline.RowID][]pipeline.Reason{}
+		r.seen, r.classes = map[string]bool{}, map[string]bool{}
 		var before reasonsInStep
 		defer func() { before.stop() }()
 		for image, err := range r.source.Images(ctx) {
@@ -63,11 +67,25 @@ func (r *imageRows) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 			if r.task != nil {
 				r.task.Add(1)
 			}
-			r.remember(image)
+			r.note(image)
 			if (at.reason == "" || r.all) && !yield(image, nil) {
 				return
 			}
 		}
+	}
+}
+
+// note counts an image and what of it the selection asks about.
+func (r *imageRows) note(image *pipeline.Image) {
+	r.reasons[image.Reason]++
+	if r.preselected[image.ID] {
+		r.seen[image.ID] = image.Reason == ""
+	}
+	if image.Reason != "" {
+		return
+	}
+	for i := range image.Objects {
+		r.classes[image.Objects[i].Class] = true
 	}
 }
 
@@ -78,26 +96,28 @@ func (r *imageRows) addEarlier(ctx context.Context, before *reasonsInStep, at *i
 		return nil
 	}
 	each := make([]pipeline.Reason, at.rows)
-	own := at.reason
+	own, differ := at.reason, false
 	for i := range each {
-		reason, err := before.of(ctx, r.earlier, row)
+		reason, err := before.of(ctx, r.earlier, pipeline.RowID{Shard: row.Shard, Row: row.Row + int64(i)})
 		if err != nil {
 			return err
 		}
 		each[i] = cmp.Or(reason, own)
-		at.reason = cmp.Or(at.reason, reason)
-		row.Row++
+		differ = differ || each[i] != each[0]
 	}
-	at.each = each
+	at.reason = cmp.Or(each...)
+	if differ {
+		r.mixed[row] = each
+	}
 	return nil
 }
 
-// reasonOf is why row i of an image is not kept, given why the image is not.
-func (r imageRow) reasonOf(i int64, image pipeline.Reason) pipeline.Reason {
-	if r.each != nil {
-		return cmp.Or(r.each[i], image)
+// rowReason is why a row of an image is not kept, given why the image is not.
+func (r *imageRows) rowReason(image pipeline.RowID, row int64, reason pipeline.Reason) pipeline.Reason {
+	if each := r.mixed[image]; each != nil {
+		return cmp.Or(each[row-image.Row], reason)
 	}
-	return image
+	return reason
 }
 
 // decisionRows is how many decisions are written at a time.
@@ -119,7 +139,7 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 				return
 			}
 			for next = image.row; next < image.row+image.rows; next++ {
-				appendDecision(d, next, image.reasonOf(next-image.row, reason))
+				appendDecision(d, next, r.rowReason(pipeline.RowID{Shard: shard, Row: image.row}, next, reason))
 			}
 			if len(d.Row) >= decisionRows {
 				if !yield(d, nil) {
@@ -131,20 +151,6 @@ func (r *imageRows) decisions(shard string, outcome map[pipeline.RowID]pipeline.
 		if len(d.Row) > 0 {
 			yield(d, nil)
 		}
-	}
-}
-
-// remember keeps what messages about the pool need, unless there is no room for it.
-func (r *imageRows) remember(image *pipeline.Image) {
-	if r.forget {
-		return
-	}
-	if image.Reason != "" {
-		r.left[image.ID] = true
-		return
-	}
-	for i := range image.Objects {
-		r.classes[image.Objects[i].Class] = true
 	}
 }
 

@@ -155,7 +155,7 @@ func (w *imageSelection) choose(ctx context.Context) error {
 func (w *imageSelection) readPool(ctx context.Context) (err error) {
 	for {
 		task := w.app.progress.Start("read objects", "images", -1)
-		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task}
+		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, preselected: w.before}
 		w.pool, err = ofds.NewPool(ctx, w.rows, w.config.PoolOptions)
 		if err == nil {
 			task.Done()
@@ -169,8 +169,7 @@ func (w *imageSelection) readPool(ctx context.Context) (err error) {
 
 // method returns a method by its name.
 func (w *imageSelection) method(name string) (ofds.Selector, error) {
-	preselected := maps.Clone(w.before)
-	maps.DeleteFunc(preselected, func(id string, _ bool) bool { return w.rows.left[id] })
+	preselected := w.candidatesBefore()
 	if name == "" || name == methodOFDS {
 		options := w.config.Options
 		options.Preselected = preselected
@@ -254,18 +253,25 @@ func (w *imageSelection) readPreselected(ctx context.Context) (err error) {
 	return nil
 }
 
+// candidatesBefore are the preselected images that are candidates: an earlier filter
+// may have dropped some.
+func (w *imageSelection) candidatesBefore() map[string]bool {
+	if w.rows == nil {
+		return w.before
+	}
+	list := maps.Clone(w.before)
+	maps.DeleteFunc(list, func(id string, _ bool) bool { return !w.rows.seen[id] })
+	return list
+}
+
 // checkPool is an error where there is nothing to choose from, or an option names
 // what the pool does not have.
 func (w *imageSelection) checkPool() error {
-	if len(w.pool.Images) == 0 {
+	if w.rows.reasons[""] == 0 {
 		return w.noCandidates()
 	}
-	known := maps.Clone(w.rows.left)
-	for _, image := range w.pool.Images {
-		known[image.ID] = true
-	}
 	for _, id := range slices.Sorted(maps.Keys(w.before)) {
-		if !known[id] {
+		if _, there := w.rows.seen[id]; !there {
 			return usagef("--preselected %s: image %q is not in the pool", w.config.Preselected, id)
 		}
 	}
@@ -282,22 +288,14 @@ func (w *imageSelection) checkPool() error {
 
 // noCandidates says why a pool has no images to choose from.
 func (w *imageSelection) noCandidates() error {
-	reasons := map[pipeline.Reason]int{}
-	images := 0
-	for _, rows := range w.rows.rows {
-		for _, row := range rows {
-			images++
-			reasons[row.reason]++
-		}
-	}
-	if images == 0 {
+	if w.rows.count == 0 {
 		return usagef("select images: the pool has no images")
 	}
 	var texts []string
-	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		texts = append(texts, fmt.Sprintf("%s %d", reason, reasons[reason]))
+	for _, reason := range slices.Sorted(maps.Keys(w.rows.reasons)) {
+		texts = append(texts, fmt.Sprintf("%s %d", reason, w.rows.reasons[reason]))
 	}
-	return fmt.Errorf("select images: none of the %d images is a candidate: %s", images, strings.Join(texts, ", "))
+	return fmt.Errorf("select images: none of the %d images is a candidate: %s", w.rows.count, strings.Join(texts, ", "))
 }
 
 // openProduct lends the method a device for its matrix products, plain Go where

@@ -57,12 +57,15 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 	var err error
 	for {
 		task := w.app.progress.Start("read objects", "images", -1)
-		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, forget: true}
+		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, forget: true, preselected: w.before}
 		outcome, err = stream.Select(ctx, stream.Images{Source: w.rows, Options: w.config.PoolOptions}, stream.Options{
 			Budget: w.config.Budget, Seed: w.seed, OFDS: options, Product: w.product,
 		})
 		if err == nil {
 			task.Done()
+			if err := w.checkPool(); err != nil {
+				return err
+			}
 			break
 		}
 		if goOn, err := w.source.failed(ctx, w.stage, err); !goOn {
@@ -95,6 +98,7 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 func (s *streamed) decisions(ctx context.Context) iter.Seq2[*pipeline.Decisions, error] {
 	return func(yield func(*pipeline.Decisions, error) bool) {
 		task := s.app.progress.Start("decide", "images", s.rows.count)
+		all := &imageRows{source: s.source, earlier: s.earlier, forget: true, all: true}
 		var batch []*pipeline.Image
 		flush := func() bool {
 			reasons, err := s.reasons(ctx, batch)
@@ -102,12 +106,11 @@ func (s *streamed) decisions(ctx context.Context) iter.Seq2[*pipeline.Decisions,
 				yield(nil, err)
 				return false
 			}
-			d := decisionsOf(batch, reasons)
+			d := decisionsOf(batch, reasons, all)
 			task.Add(int64(len(batch)))
 			batch = batch[:0]
 			return len(d.Row) == 0 || yield(d, nil)
 		}
-		all := &imageRows{source: s.source, earlier: s.earlier, forget: true, all: true}
 		for image, err := range all.Images(ctx) {
 			if err != nil {
 				yield(nil, err)
@@ -168,13 +171,13 @@ func (s *streamed) sampled(id string) bool {
 }
 
 // decisionsOf makes decisions about images of one shard.
-func decisionsOf(batch []*pipeline.Image, reasons map[pipeline.RowID]pipeline.Reason) *pipeline.Decisions {
+func decisionsOf(batch []*pipeline.Image, reasons map[pipeline.RowID]pipeline.Reason, rows *imageRows) *pipeline.Decisions {
 	d := &pipeline.Decisions{}
 	for _, image := range batch {
 		reason := reasons[image.RowID]
 		d.Shard = image.Shard
 		for row := image.Row; row < image.Row+max(1, image.Rows); row++ {
-			appendDecision(d, row, reason)
+			appendDecision(d, row, rows.rowReason(image.RowID, row, reason))
 		}
 	}
 	return d

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,9 +177,7 @@ func (r *reasonsInStep) apply(ctx context.Context, earlier *within, scores *pipe
 		if err != nil {
 			return err
 		}
-		if scores.Reason[i] == "" {
-			scores.Reason[i] = reason
-		}
+		scores.Reason[i] = cmp.Or(reason, scores.Reason[i])
 	}
 	return nil
 }
