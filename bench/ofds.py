@@ -3,9 +3,10 @@
 Usage: ofds.py OFDSBENCH [ROUNDS]   (bench/ofds.sh builds the program and installs the packages)
 
 1,000,000 objects of 256 dimensions in 20 classes, a budget of 10,000 images. Each run is a process of its own, timed
-from outside, on all processors that this one has. Figures are medians over the rounds. Mode recall, the share of a class's
+from outside, held to BENCH_PROCESSORS processors (all) by taskset, with as many threads: on a machine that is busy with other
+work take 1, or threads that wait for each other burn CPU time. Figures are medians over the rounds. Mode recall, the share of a class's
 200 modes that the choice has, mean of the classes, tells that they did the same work about as well. All must choose
-exactly 10,000 images. BENCH_RUNS picks runs by their names.
+exactly 10,000 images. BENCH_RUNS picks runs by their names; BENCH_OBJECTS takes fewer objects, with a budget of a hundredth.
 """
 
 import os
@@ -19,7 +20,8 @@ import time
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUDGET = 10_000
+OBJECTS = int(os.environ.get("BENCH_OBJECTS", 1_000_000))
+BUDGET = OBJECTS // 100
 
 
 def runs(program, data):
@@ -34,11 +36,13 @@ def runs(program, data):
     }
 
 
-def measure(argv, out):
+def measure(argv, out, processors):
     """returns wall seconds, CPU seconds and peak MB"""
     with tempfile.TemporaryFile() as log:
         begin = time.monotonic()
-        child = subprocess.Popen([*map(str, argv), str(BUDGET), str(out)], stdout=log, stderr=log)
+        threads = {name: str(len(processors)) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        hold = ["taskset", "-c", ",".join(map(str, processors))]
+        child = subprocess.Popen([*hold, *map(str, argv), str(BUDGET), str(out)], stdout=log, stderr=log, env=os.environ | threads)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - begin
@@ -61,15 +65,16 @@ def recall(data, chosen):
 
 def main():
     program, rounds = pathlib.Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    data = pathlib.Path(os.environ.get("BENCH_DATA", HERE.parent / ".cache" / "bench-data")) / "ofds"
-    subprocess.run([sys.executable, HERE / "ofds_data.py", data], check=True)
-    every = runs(program, data)
+    data = pathlib.Path(os.environ.get("BENCH_DATA", HERE.parent / ".cache" / "bench-data")) / f"ofds-{OBJECTS}"
+    subprocess.run([sys.executable, HERE / "ofds_data.py", data, str(OBJECTS)], check=True)
+    every, processors = runs(program, data), sorted(os.sched_getaffinity(0))
+    processors = processors[-int(os.environ.get("BENCH_PROCESSORS", len(processors))) :]
     names = os.environ.get("BENCH_RUNS", " ".join(every)).split()
     figures, same = {name: [] for name in names}, {}
     for _ in range(rounds):
         for name in names:
             with tempfile.NamedTemporaryFile() as out:
-                figure = measure(every[name], out.name)
+                figure = measure(every[name], out.name, processors)
                 chosen = np.loadtxt(out.name, dtype=np.int64)
             if len(np.unique(chosen)) != BUDGET:
                 sys.exit(f"{name} chose {len(np.unique(chosen))} images, not {BUDGET}")

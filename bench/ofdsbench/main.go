@@ -40,11 +40,14 @@ func main() {
 	}
 }
 
-// deviceProduct lends k-means a device.
+// deviceProduct lends k-means a device, as curate does.
 type deviceProduct struct{ *product.Product }
 
 // Multiply implements kmeans.Product.
 func (p deviceProduct) Multiply(ctx context.Context, a, b kmeans.Matrix, out []float32) error {
+	if len(out)*a.Dim < 1<<24 {
+		return kmeans.Plain().Multiply(ctx, a, b, out)
+	}
 	return p.Product.Multiply(ctx, a.Data, b.Data, a.Dim, out)
 }
 

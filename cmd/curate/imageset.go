@@ -25,12 +25,19 @@ import (
 // imagePlaces say where images and their labels are: shards, label files, or both,
 // joined by image ID or file name.
 type imagePlaces struct {
-	Inputs  []string      `json:"-"`
-	Labels  string        `json:"annotations,omitempty"` // label file or folder
-	Folder  string        `json:"images,omitempty"`      // of the image files that labels name
-	Format  string        `json:"annotation_format,omitempty"`
-	Images  string        `json:"instances,omitempty"` // of COCO results: the json with the images
-	Split   string        `json:"split,omitempty"`
+	Inputs []string `json:"-"`
+	Labels string   `json:"annotations,omitempty"` // label file or folder
+	Folder string   `json:"images,omitempty"`      // of the image files that labels name
+	Format string   `json:"annotation_format,omitempty"`
+	Images string   `json:"instances,omitempty"` // of COCO results: the json with the images
+	Split  string   `json:"split,omitempty"`
+
+	ZeroBased     bool   `json:"voc_zero_based,omitempty"`
+	KeepDifficult bool   `json:"keep_difficult,omitempty"`
+	RegionMode    string `json:"region_mode,omitempty"`
+	Field         string `json:"label_field,omitempty"`
+	AllowOrphans  bool   `json:"allow_orphans,omitempty"`
+
 	Box     string        `json:"box,omitempty"` // form of boxes in shards
 	Columns imagesColumns `json:"columns,omitzero"`
 }
@@ -45,6 +52,11 @@ func addImageFlags(flags *pflag.FlagSet, p *imagePlaces) {
 	flags.StringVar(&p.Format, "annotation-format", "", "format of --annotations; default: by its content")
 	flags.StringVar(&p.Images, "instances", "", "of a COCO results json: the json with its images and categories")
 	flags.StringVar(&p.Split, "split", "", "part of --annotations to read, such as train")
+	flags.BoolVar(&p.ZeroBased, "voc-zero-based", false, "VOC: pixels count from 0 and boxes end before their last ones")
+	flags.BoolVar(&p.KeepDifficult, "keep-difficult", false, "VOC: objects that are marked as difficult count as others")
+	flags.StringVar(&p.RegionMode, "region-mode", "", "Cityscapes: polygon (default), or class_union: one object of an image for each class without instances")
+	flags.StringVar(&p.Field, "label-field", "", "FiftyOne: the field with the detections")
+	flags.BoolVar(&p.AllowOrphans, "allow-orphans", false, "YOLO: label files without an image are passed over")
 	flags.StringVar(&p.Box, "box-form", "", "boxes in shards: xyxy (default), xywh, cxcywh, or relative_ before one of them")
 	flags.StringVar(&p.Columns.ID, "image-id-column", "", "column of image ids; default: image_id, id or file_name")
 	flags.StringVar(&p.Columns.Image, "image-column", "", "column of encoded images; default: image, jpg, png, ...")
@@ -82,7 +94,10 @@ func (a *app) openImages(ctx context.Context, p imagePlaces) (*imageSet, error) 
 	if p.Labels == "" {
 		return s, nil
 	}
-	opt := annotations.Options{Format: annotations.Format(p.Format), Split: p.Split}
+	opt := annotations.Options{
+		Format: annotations.Format(p.Format), Split: p.Split, ZeroBased: p.ZeroBased, KeepDifficult: p.KeepDifficult,
+		RegionMode: p.RegionMode, Field: p.Field, AllowOrphans: p.AllowOrphans,
+	}
 	if opt.Images, err = s.place(ctx, p.Folder); err != nil {
 		return nil, fmt.Errorf("--images %s: %w", p.Folder, err)
 	}
@@ -122,9 +137,6 @@ func (s *imageSet) close() error {
 func (s *imageSet) options(data bool) images.Options {
 	return images.Options{Columns: s.places.Columns, Box: images.BoxForm(s.places.Box), Data: data}
 }
-
-// shardInputs are the inputs of a stage: shards, which the stage digests itself.
-func (s *imageSet) shardInputs() []shards.Input { return s.inputs }
 
 // addLabels digests the labels for a stage. Where there are no shards the label
 // set is its only input; else it is recorded among the options.

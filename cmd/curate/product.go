@@ -11,8 +11,15 @@ import (
 // deviceProduct lends k-means a device for its matrix products.
 type deviceProduct struct{ *product.Product }
 
+// worthDevice is the number of multiplications from which on a device pays:
+// about 3 ms in plain Go, where compiling a shape takes 20.
+const worthDevice = 1 << 24
+
 // Multiply implements kmeans.Product.
 func (p deviceProduct) Multiply(ctx context.Context, a, b kmeans.Matrix, out []float32) error {
+	if len(out)*a.Dim < worthDevice {
+		return kmeans.Plain().Multiply(ctx, a, b, out)
+	}
 	return p.Product.Multiply(ctx, a.Data, b.Data, a.Dim, out)
 }
 

@@ -90,17 +90,17 @@ func (p part) rows() int { return p.to - p.from }
 
 // multiply sets the part of out, which has m columns, that a and b give.
 func (p *Product) multiply(a, b part, out []float32, m int) error {
-	x, err := p.tensor(a)
+	x, err := p.tensor(a, rowBucket(a.rows()))
 	if err != nil {
 		return err
 	}
-	y, err := p.tensor(b)
+	width := bucketOf(b.rows())
+	y, err := p.tensor(b, width)
 	if err != nil {
 		return errors.Join(err, x.FinalizeAll())
 	}
 	z, err := p.exec.Call1(x, y)
 	if err == nil {
-		width := bucket(b.rows())
 		err = tensors.ConstFlatData(z, func(flat []float32) {
 			for i := range a.rows() {
 				copy(out[(a.from+i)*m+b.from:(a.from+i)*m+b.to], flat[i*width:])
@@ -111,9 +111,9 @@ func (p *Product) multiply(a, b part, out []float32, m int) error {
 	return errors.Join(err, x.FinalizeAll(), y.FinalizeAll())
 }
 
-// tensor puts a part on the device, filled up with zeros.
-func (p *Product) tensor(a part) (*tensors.Tensor, error) {
-	t, err := tensors.FromShapeForBackend(p.be.Backend, 0, shapes.Make(dtypes.Float32, bucket(a.rows()), a.dim))
+// tensor puts a part on the device, filled up with zeros to so many rows.
+func (p *Product) tensor(a part, rows int) (*tensors.Tensor, error) {
+	t, err := tensors.FromShapeForBackend(p.be.Backend, 0, shapes.Make(dtypes.Float32, rows, a.dim))
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +126,22 @@ func (p *Product) tensor(a part) (*tensors.Tensor, error) {
 	return t, nil
 }
 
-// bucket returns the shape for a number of vectors: the next of 8, 10, 12, 14,
-// 16, 20, 24, 28, 32, 40... Less than a fifth of it is filling from 8 on.
-func bucket(rows int) int {
+// bucketOf returns the shape for a number of b's vectors: the next of 8, 10, 12,
+// 14, 16, 20, 24, 28, 32, 40... Less than a fifth of it is filling from 8 on.
+func bucketOf(columns int) int {
 	step := 2
-	for rows > 8*step {
+	for columns > 8*step {
 		step *= 2
 	}
-	return max(8, (rows+step-1)/step*step)
+	return max(8, (columns+step-1)/step*step)
+}
+
+// rowBucket returns the shape for a number of a's vectors, the next power of two:
+// callers give whole blocks but for the last, so that it fills up seldom.
+func rowBucket(rows int) int {
+	b := 64
+	for b < rows {
+		b *= 2
+	}
+	return b
 }

@@ -141,13 +141,16 @@ func TestMultiplyRefuses(t *testing.T) {
 func TestBuckets(t *testing.T) {
 	shapes := map[int]bool{}
 	for rows := 1; rows <= mostRows; rows++ {
-		b := bucket(rows)
-		if b < rows || rows >= 8 && 5*(b-rows) >= b || rows > 8 && bucket(b) != b {
+		b := bucketOf(rows)
+		if b < rows || rows >= 8 && 5*(b-rows) >= b || rows > 8 && bucketOf(b) != b {
 			t.Errorf("bucket of %d is %d", rows, b)
 		}
 		shapes[b] = true
 	}
-	if len(shapes) > 41 || bucket(mostRows) != mostRows || bucket(500) != 512 {
+	if len(shapes) > 41 || bucketOf(mostRows) != mostRows || bucketOf(500) != 512 {
 		t.Errorf("%d shapes", len(shapes))
+	}
+	if rowBucket(1) != 64 || rowBucket(64) != 64 || rowBucket(65) != 128 || rowBucket(mostRows) != mostRows {
+		t.Error("rows")
 	}
 }

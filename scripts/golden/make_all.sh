@@ -19,12 +19,11 @@ $data/bin/python scripts/golden/make_annotations.py
 $data/bin/python scripts/golden/make_ofds_baselines.py
 $data/bin/python scripts/golden/make_ofds_metrics.py
 $data/bin/python scripts/golden/make_ofds.py
-$data/bin/python scripts/golden/make_ofds.py
-$data/bin/python scripts/golden/make_ofds_metrics.py
 $data/bin/python scripts/golden/make_tokenizer.py
 $data/bin/python scripts/golden/make_kmeans.py
 $data/bin/python scripts/golden/make_types.py shards/testdata/types
 $data/bin/python shards/testdata/make_inputs.py
+$data/bin/python scripts/golden/make_images.py shards/images/testdata
 $olmo/bin/python scripts/golden/make_lm.py scoring/lm/testdata/olmo
 $olmo/bin/python scripts/golden/make_train.py
 $vision/bin/python scripts/golden/make_pixels.py scoring/vision/pixels/testdata

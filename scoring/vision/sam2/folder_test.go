@@ -152,7 +152,7 @@ func TestLoadRefusesIncompleteFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse("model.safetensors is missing", f.dir, Options{})
-	f.write(t, indexFile, []byte("{}"))
+	f.write(t, "model.safetensors.index.json", []byte("{}"))
 	refuse("join them", f.dir, Options{})
 	f.write(t, weightsFile, []byte("truncated"))
 	refuse("truncated", f.dir, Options{})
