@@ -23,7 +23,7 @@ func chainConfig(t *testing.T, inputs []string, filters string, more ...string) 
 	prior, conditional := modelsForTests(t)
 	output = filepath.Join(dir, "out")
 	lines := []string{
-		"inputs: [" + strings.Join(inputs, ", ") + "]", "output: " + output, "filters: [" + filters + "]", "backend: go", "seed: 5",
+		"inputs: [" + strings.Join(inputs, ", ") + "]", "output: " + output, "filters: [" + filters + "]", "backend: " + backendForTests(t), "seed: 5",
 		"id_column: image_id", "sequence_length: 16", "prior: {model: " + prior + "}", "conditional: {model: " + conditional + "}",
 		"select: {keep_fraction: 0.6}", "embed: {encoder: " + nano + "}", "ofds: {budget: 9, report: {baselines: [random]}}",
 	}
@@ -73,7 +73,7 @@ func TestChainedFiltersConserveRows(t *testing.T) {
 		{"colorfilter, ofds", "selection-colorfilter", []pipeline.Reason{pipeline.EmptyText, pipeline.TooShort, pipeline.BelowCut, pipeline.BrokenImage, "not_chosen"}},
 		{"ofds, colorfilter", "selection-ofds", []pipeline.Reason{pipeline.BrokenImage, pipeline.NoImage, "not_chosen", "no_proposals", pipeline.BelowCut}},
 	} {
-		t.Run(c.filters, func(t *testing.T) {
+		t.Run(strings.ReplaceAll(c.filters, ", ", " then "), func(t *testing.T) {
 			config, output := chainConfig(t, []string{dir}, c.filters)
 			mustCurate(t, "run", config, "--quiet")
 			first, last := ofRow(decided(t, filepath.Join(output, c.first))), ofRow(decided(t, filepath.Join(output, "selection")))
@@ -185,7 +185,7 @@ func TestChainWithShardsThatFail(t *testing.T) {
 	}
 	putParquet(t, filepath.Join(dir, "odd.parquet"), odd)
 	for _, filters := range []string{"colorfilter, ofds", "ofds, colorfilter"} {
-		t.Run(filters, func(t *testing.T) {
+		t.Run(strings.ReplaceAll(filters, ", ", " then "), func(t *testing.T) {
 			config, output := chainConfig(t, []string{dir}, filters)
 			code, _, stderr := curate(t, "run", config, "--quiet")
 			if code != exitPartial || !strings.Contains(stderr, "odd.parquet") || !strings.Contains(stderr, "objects") {
