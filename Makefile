@@ -4,8 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards clean
-.PHONY: help build plugin demo test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds clean
+.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
