@@ -20,6 +20,12 @@ const (
 	InfScore    Reason = "inf_score"    // a loss or the score is infinite
 )
 
+// Reasons to reject an image before selection.
+const (
+	BrokenImage Reason = "broken_image" // it cannot be decoded
+	NoImage     Reason = "no_image"     // the row has neither its bytes nor the name of its file
+)
+
 // Reasons to drop a row that has a score.
 const (
 	BelowCut Reason = "below_cut"  // the score is below the cut

@@ -63,14 +63,14 @@ func describeType(node parquet.Node) string {
 
 // CheckRows reads a file that CopyKept wrote to its end and returns the number
 // of rows: every page of every column of Parquet, every line of JSONL, every
-// value of Arrow. That a column has other rows than the file says is an error.
+// value of Arrow, every sample of a tar. That a column has other rows than the file says is an error.
 func CheckRows(ctx context.Context, store Store, name string) (int64, error) {
 	obj, err := store.Open(ctx, name)
 	if err != nil {
 		return 0, err
 	}
 	defer obj.Close()
-	if format, _, _ := formatOf(name); format == JSONL || format == Arrow {
+	if format, _, _ := formatOf(name); format == JSONL || format == Arrow || format == Tar {
 		return checkOtherRows(ctx, Input{Store: store, Path: name, Shard: name, Format: format, Size: obj.Size()}, obj)
 	}
 	r, err := openParquet(obj)

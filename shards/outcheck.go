@@ -24,6 +24,15 @@ func checkOtherRows(ctx context.Context, in Input, obj Object) (int64, error) {
 		return rows, err
 	case *arrowReader:
 		return r.countValues(ctx)
+	case *tarReader:
+		var rows int64
+		for _, err := range tarSamples(ctx, r.obj, func(string) bool { return false }) {
+			if err != nil {
+				return rows, err
+			}
+			rows++
+		}
+		return rows, nil
 	}
 	return 0, fmt.Errorf("%w: format %q", ErrUnsupported, in.Format)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Vectors are lists of many numbers. To make a parquet.Value of each and to look
-// at it in every layer takes ten times as long as to decode it, so that columns of
+// at it in every layer takes several times as long as to decode it, so that columns of
 // numbers in lists are moved in runs: levels as they stand in pages, and values as
 // bytes.
 

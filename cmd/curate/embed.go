@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -58,9 +61,6 @@ func newEmbedCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// brokenImage is the reason of rows whose image could not be decoded.
-const brokenImage pipeline.Reason = "broken_image"
-
 // embedDetail is what a folder of vectors tells people.
 type embedDetail struct {
 	Encoder string `json:"encoder"`
@@ -102,28 +102,50 @@ func runEmbed(ctx context.Context, a *app, opt embedOptions) (_ stageResult, err
 		return stageResult{}, err
 	}
 	defer encoder.Close()
-	w := &embedding{stage: s, encoder: encoder, kind: images.Encoder{Name: digest, Dim: encoder.Dim(), Type: images.Precision(opt.Encoder.VectorType)}}
+	w := &embedding{stage: s, set: set, encoder: encoder, kind: images.Encoder{Name: shards.UnitKey(digest, fmt.Sprintf("%+v", opt.Encoder.vectors())), Dim: encoder.Dim(), Type: images.Precision(opt.Encoder.VectorType)}}
 	if w.kind.Type == "" {
 		w.kind.Type = images.Float32
 	}
-	if err := w.all(ctx, set); err != nil {
+	if err := w.all(ctx); err != nil {
+		return stageResult{}, err
+	}
+	if err := s.anyKept(); err != nil {
 		return stageResult{}, err
 	}
 	return s.finish(ctx)
 }
 
+// anyKept is an error where the stage has read rows and none of them is of use.
+func (s *stage) anyKept() error {
+	var counts shards.Counts
+	for _, unit := range s.units {
+		counts.Add(unit.Counts)
+	}
+	if counts.Kept > 0 || len(s.units) == 0 && slices.ContainsFunc(s.inputs, func(in stageInput) bool { return in.fault != "" }) {
+		return nil // where all shards failed, finish says so
+	}
+	if counts.RowsIn == 0 {
+		return usagef("%s: the inputs have no images", s.name)
+	}
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(counts.Dropped)) {
+		reasons = append(reasons, fmt.Sprintf("%s %d", reason, counts.Dropped[reason]))
+	}
+	return fmt.Errorf("%s: none of the %d images can be used: %s; look at --image-column, --images and the warnings above", s.name, counts.RowsIn, strings.Join(reasons, ", "))
+}
+
 // embedding is the work of `curate embed`.
 type embedding struct {
 	stage   *stage
+	set     *imageSet
 	encoder imageEncoder
 	kind    images.Encoder
 	task    *progress.Task
 }
 
 // all embeds the images of all shards, or of the label files.
-func (w *embedding) all(ctx context.Context, set *imageSet) error {
-	source := set.source(true)
-	total := int64(-1)
+func (w *embedding) all(ctx context.Context) error {
+	set, total := w.set, int64(-1)
 	if len(set.inputs) > 0 {
 		rows, opened := w.stage.totalRows(ctx)
 		if err := opened.close(); err != nil {
@@ -133,7 +155,8 @@ func (w *embedding) all(ctx context.Context, set *imageSet) error {
 	}
 	w.task = w.stage.app.progress.Start("embed", "images", total)
 	if len(set.inputs) == 0 {
-		return w.shard(ctx, &w.stage.inputs[0], source.labelled(ctx))
+		defer w.task.Done()
+		return w.shard(ctx, &w.stage.inputs[0], set.source(false).labelled(ctx))
 	}
 	labels, err := set.newJoin(ctx)
 	if err != nil {
@@ -142,12 +165,26 @@ func (w *embedding) all(ctx context.Context, set *imageSet) error {
 	for i := range set.inputs {
 		in := &w.stage.inputs[i]
 		err := w.shard(ctx, in, labels.apply(set.ofShard(ctx, i, true)))
+		if err != nil {
+			in.rows = rowsOf(ctx, in.Input)
+		}
 		if err := w.stage.shardFailed(ctx, in, err); err != nil {
 			return err
 		}
 	}
 	w.task.Done()
-	return labels.check()
+	return labels.check(w.stage.app.log)
+}
+
+// rowsOf is how many rows a shard that failed says it has, -1 where it does not
+// say.
+func rowsOf(ctx context.Context, in shards.Input) int64 {
+	shard, err := shards.Open(ctx, in)
+	if err != nil {
+		return -1
+	}
+	defer shard.Close()
+	return shard.NumRows()
 }
 
 // unitImages is how many images a work unit of embedding has.
@@ -293,20 +330,9 @@ func (w *embedding) group(ctx context.Context, group []*pipeline.Image) error {
 	decode, decoding := errgroup.WithContext(ctx)
 	decode.SetLimit(runtime.GOMAXPROCS(0))
 	for i, image := range group {
-		decode.Go(func() error {
-			picture, err := pixels.Decode(image.Data)
-			image.Data = nil
-			if err != nil {
-				w.stage.app.log.Warn("image cannot be decoded; it is never selected", "shard", image.Shard, "row", image.Row, "image", image.ID, "cause", err)
-				image.Reason = brokenImage
-				return decoding.Err()
-			}
-			requests[i].Picture = picture
-			image.Width, image.Height = picture.Width, picture.Height
-			for _, o := range image.Objects {
-				requests[i].Objects = append(requests[i].Objects, pixels.Region{Box: o.Box, Mask: o.Mask})
-			}
-			return decoding.Err()
+		decode.Go(func() (err error) {
+			requests[i], err = w.request(decoding, image)
+			return err
 		})
 	}
 	if err := decode.Wait(); err != nil {
@@ -333,4 +359,34 @@ func (w *embedding) group(ctx context.Context, group []*pipeline.Image) error {
 		}
 	}
 	return nil
+}
+
+// request decodes an image. One that cannot be decoded gets a reason instead.
+func (w *embedding) request(ctx context.Context, image *pipeline.Image) (r pixels.Request, err error) {
+	image.Vector = nil // vectors that the rows have already are not this encoder's
+	for i := range image.Objects {
+		image.Objects[i].Vector = nil
+	}
+	if image.Reason != "" {
+		return r, ctx.Err()
+	}
+	if err := w.set.load(ctx, image); err != nil {
+		return r, err
+	}
+	data := image.Data
+	image.Data = nil
+	if len(data) == 0 {
+		image.Reason = pipeline.NoImage
+		return r, ctx.Err()
+	}
+	if r.Picture, err = pixels.Decode(data); err != nil {
+		w.stage.app.log.Warn("image cannot be decoded; it is never selected", "shard", image.Shard, "row", image.Row, "image", image.ID, "cause", err)
+		image.Reason = pipeline.BrokenImage
+		return r, ctx.Err()
+	}
+	image.Width, image.Height = r.Picture.Width, r.Picture.Height
+	for _, o := range image.Objects {
+		r.Objects = append(r.Objects, pixels.Region{Box: o.Box, Mask: o.Mask})
+	}
+	return r, ctx.Err()
 }

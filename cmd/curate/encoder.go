@@ -52,6 +52,9 @@ func (c encoderConfig) validate() error {
 	if c.VectorType != "" && c.VectorType != "f32" && c.VectorType != "f16" {
 		return fmt.Errorf("vector type %q: want f32 or f16", c.VectorType)
 	}
+	if poolings := []string{"", "box", "mask", "crop", "pointer", "mask_pool"}; !slices.Contains(poolings, c.Pooling) {
+		return fmt.Errorf("pooling %q: want one of %s", c.Pooling, strings.Join(poolings[1:], ", "))
+	}
 	_, _, err := c.random()
 	return err
 }
@@ -62,6 +65,12 @@ func (c encoderConfig) describe() string {
 		return "random weights, " + strings.TrimPrefix(c.Encoder, "random:")
 	}
 	return fileName(strings.TrimRight(c.Encoder, "/"))
+}
+
+// vectors are the settings that make vectors of one model differ.
+func (c encoderConfig) vectors() encoderConfig {
+	c.Encoder, c.VectorType, c.Batch = "", "", 0
+	return c
 }
 
 // random returns the preset and the seed of random weights, "" for a model.
@@ -160,10 +169,10 @@ func openEncoder(be *backend.Backend, folder string, c encoderConfig) (imageEnco
 		return nil, fmt.Errorf("open encoder %s: config.json: %w", folder, err)
 	}
 	if config.ModelType == "sam2" || config.ModelType == "sam2_video" {
-		if c.Size != 0 || c.Layer != 0 || c.Project || c.Raw {
-			return nil, usagef("--image-size, --layer, --project and --raw are not for SAM2")
+		if c.Size != 0 || c.Layer != 0 || c.Project {
+			return nil, usagef("--image-size, --layer and --project are not for SAM2")
 		}
-		return sam2.Load(be, folder, sam2.Options{Vector: c.Pooling, Batch: c.Batch})
+		return sam2.Load(be, folder, sam2.Options{Vector: c.Pooling, Raw: c.Raw, Batch: c.Batch})
 	}
 	return vision.Open(be, folder, vision.Options{
 		Pooling: vision.Pooling(c.Pooling), Size: c.Size, Layer: c.Layer, Project: c.Project, Raw: c.Raw, Batch: c.Batch,

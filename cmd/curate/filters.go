@@ -24,6 +24,11 @@ type imageConfig struct {
 	Format        string `yaml:"annotation_format,omitempty"`
 	Instances     string `yaml:"instances,omitempty"`
 	Split         string `yaml:"split,omitempty"`
+	ZeroBased     bool   `yaml:"voc_zero_based,omitempty"`
+	KeepDifficult bool   `yaml:"keep_difficult,omitempty"`
+	RegionMode    string `yaml:"region_mode,omitempty"`
+	LabelField    string `yaml:"label_field,omitempty"`
+	AllowOrphans  bool   `yaml:"allow_orphans,omitempty"`
 	BoxForm       string `yaml:"box_form,omitempty"`
 	IDColumn      string `yaml:"id_column,omitempty"`
 	ImageColumn   string `yaml:"image_column,omitempty"`
@@ -36,6 +41,7 @@ func (c config) imagePlaces() imagePlaces {
 	i := c.Images
 	return imagePlaces{
 		Inputs: c.Inputs, Labels: i.Annotations, Folder: i.Folder, Format: i.Format, Images: i.Instances, Split: i.Split, Box: i.BoxForm,
+		ZeroBased: i.ZeroBased, KeepDifficult: i.KeepDifficult, RegionMode: i.RegionMode, Field: i.LabelField, AllowOrphans: i.AllowOrphans,
 		Columns: imagesColumns{ID: i.IDColumn, Image: i.ImageColumn, Objects: i.ObjectsColumn, Group: i.GroupColumn},
 	}
 }

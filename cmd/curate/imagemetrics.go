@@ -23,6 +23,7 @@ type imageMeasures struct {
 	Measures *metrics.Metrics  `json:"metrics"`
 	Curves   []metrics.Curve   `json:"curves,omitempty"` // over budgets, against baselines
 	Chosen   int               `json:"chosen"`
+	Sampled  int64             `json:"sampled_images,omitempty"` // of a streamed selection: the metrics are of these, the chosen ones among them
 	Outcome  []measuredClasses `json:"classes"`
 }
 
@@ -105,6 +106,10 @@ func (w *imageSelection) measure(ctx context.Context, opt selectImagesOptions) (
 	if m.Measures, err = evaluator.Measure(ctx, metrics.Of(m.Method, w.outcome)); err != nil {
 		return nil, nil, err
 	}
+	if w.config.Stream {
+		m.Sampled = int64(len(w.pool.Images))
+		return evaluator, m, nil
+	}
 	if len(w.pool.Objects) > comparedObjects && len(w.config.Report.Baselines) == 0 {
 		return evaluator, m, nil
 	}
@@ -129,7 +134,7 @@ func (w *imageSelection) curves(ctx context.Context, evaluator *metrics.Evaluato
 		if name == w.methodName() {
 			continue
 		}
-		selector, err := w.method(name, nil)
+		selector, err := w.method(name)
 		if err != nil {
 			return nil, usageError{err}
 		}

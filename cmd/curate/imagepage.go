@@ -30,7 +30,7 @@ const mapPoints = 600
 // page collects what the page shows and returns what writes it.
 func (w *imageSelection) page(ctx context.Context, opt selectImagesOptions, evaluator *metrics.Evaluator, m *imageMeasures) (func(io.Writer) error, error) {
 	page := report.OFDS{
-		Title: w.stage.folder, Version: version, Backend: w.stage.backend, Method: w.methodTitle(), Asked: fmt.Sprintf("%s images", progress.Count(int64(w.config.Budget))),
+		Title: w.title(), Version: version, Backend: w.stage.backend, Method: w.methodTitle(), Asked: fmt.Sprintf("%s images", progress.Count(int64(w.config.Budget))),
 		Warnings: w.outcome.Warnings, Figures: figuresOf(m.Measures),
 	}
 	if unit := w.config.BudgetUnit; unit != "" && unit != "images" {
@@ -58,6 +58,15 @@ func (w *imageSelection) page(ctx context.Context, opt selectImagesOptions, eval
 	}
 	page.Picks = w.picks(ctx, opt.Thumbs)
 	return func(out io.Writer) error { return report.WriteOFDS(out, page) }, nil
+}
+
+// title names the page by its inputs, so that it does not depend on where it is.
+func (w *imageSelection) title() string {
+	var names []string
+	for _, in := range w.stage.inputs {
+		names = append(names, in.Shard)
+	}
+	return someOf(names)
 }
 
 func (w *imageSelection) methodTitle() string {
@@ -266,7 +275,11 @@ func (p pictures) read(ctx context.Context, set *imageSet, wanted map[pipeline.R
 		if err != nil {
 			return err
 		}
-		found[image.RowID] = thumbnailOf(image)
+		if err := set.load(ctx, image); err != nil {
+			found[image.RowID] = picture{problem: err.Error()}
+		} else {
+			found[image.RowID] = thumbnailOf(image)
+		}
 		image.Data = nil
 		if len(found) == len(wanted) {
 			return nil

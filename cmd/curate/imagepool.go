@@ -43,6 +43,7 @@ func (p shardPool) failed(ctx context.Context, s *stage, err error) (bool, error
 		return false, err
 	}
 	in := &s.inputs[p.at]
+	in.rows = rowsOf(ctx, in.Input)
 	if err := s.shardFailed(ctx, in, err); err != nil {
 		return false, err
 	}
@@ -114,39 +115,15 @@ func (p *embedPool) places() imagePlaces {
 	return places
 }
 
-// Images implements pipeline.ImageSource. Units are in (shard, row) order. All
-// vectors must be of one encoder.
+// Images implements pipeline.ImageSource. Units are in (shard, row) order.
 func (p *embedPool) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error] {
-	return func(yield func(*pipeline.Image, error) bool) {
-		var first images.Encoder
-		for _, unit := range p.manifest.Units {
-			if unit.File == "" {
-				continue
-			}
-			reader, err := images.Open(ctx, shards.Input{Store: p.store, Path: unit.File, Shard: unit.File, URI: unit.File, Size: unit.Size, Format: shards.Parquet}, images.Options{})
-			if err != nil {
-				yield(nil, fmt.Errorf("open vectors: %w", err))
-				return
-			}
-			if first == (images.Encoder{}) {
-				first = reader.Encoder()
-			}
-			if reader.Encoder() != first {
-				yield(nil, errors.Join(fmt.Errorf("vectors of two encoders: %s is of %v, others of %v", unit.File, reader.Encoder(), first), reader.Close()))
-				return
-			}
-			for image, err := range reader.Images(ctx) {
-				if err != nil {
-					err = fmt.Errorf("read vectors: %w", err)
-				}
-				if !yield(image, err) || err != nil {
-					reader.Close()
-					return
-				}
-			}
-			reader.Close()
+	var all images.Source
+	for _, unit := range p.manifest.Units {
+		if unit.File != "" {
+			all.Inputs = append(all.Inputs, shards.Input{Store: p.store, Path: unit.File, Shard: unit.File, URI: unit.File, Size: unit.Size, Format: shards.Parquet})
 		}
 	}
+	return all.Images(ctx)
 }
 
 // maxIDs bounds a list of image IDs.

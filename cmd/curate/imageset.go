@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
-	"maps"
+	"log/slog"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,12 +25,19 @@ import (
 // imagePlaces say where images and their labels are: shards, label files, or both,
 // joined by image ID or file name.
 type imagePlaces struct {
-	Inputs  []string      `json:"-"`
-	Labels  string        `json:"annotations,omitempty"` // label file or folder
-	Folder  string        `json:"images,omitempty"`      // of the image files that labels name
-	Format  string        `json:"annotation_format,omitempty"`
-	Images  string        `json:"instances,omitempty"` // of COCO results: the json with the images
-	Split   string        `json:"split,omitempty"`
+	Inputs []string `json:"-"`
+	Labels string   `json:"annotations,omitempty"` // label file or folder
+	Folder string   `json:"images,omitempty"`      // of the image files that labels name
+	Format string   `json:"annotation_format,omitempty"`
+	Images string   `json:"instances,omitempty"` // of COCO results: the json with the images
+	Split  string   `json:"split,omitempty"`
+
+	ZeroBased     bool   `json:"voc_zero_based,omitempty"`
+	KeepDifficult bool   `json:"keep_difficult,omitempty"`
+	RegionMode    string `json:"region_mode,omitempty"`
+	Field         string `json:"label_field,omitempty"`
+	AllowOrphans  bool   `json:"allow_orphans,omitempty"`
+
 	Box     string        `json:"box,omitempty"` // form of boxes in shards
 	Columns imagesColumns `json:"columns,omitzero"`
 }
@@ -42,6 +52,11 @@ func addImageFlags(flags *pflag.FlagSet, p *imagePlaces) {
 	flags.StringVar(&p.Format, "annotation-format", "", "format of --annotations; default: by its content")
 	flags.StringVar(&p.Images, "instances", "", "of a COCO results json: the json with its images and categories")
 	flags.StringVar(&p.Split, "split", "", "part of --annotations to read, such as train")
+	flags.BoolVar(&p.ZeroBased, "voc-zero-based", false, "VOC: pixels count from 0 and boxes end before their last ones")
+	flags.BoolVar(&p.KeepDifficult, "keep-difficult", false, "VOC: objects that are marked as difficult count as others")
+	flags.StringVar(&p.RegionMode, "region-mode", "", "Cityscapes: polygon (default), or class_union: one object of an image for each class without instances")
+	flags.StringVar(&p.Field, "label-field", "", "FiftyOne: the field with the detections")
+	flags.BoolVar(&p.AllowOrphans, "allow-orphans", false, "YOLO: label files without an image are passed over")
 	flags.StringVar(&p.Box, "box-form", "", "boxes in shards: xyxy (default), xywh, cxcywh, or relative_ before one of them")
 	flags.StringVar(&p.Columns.ID, "image-id-column", "", "column of image ids; default: image_id, id or file_name")
 	flags.StringVar(&p.Columns.Image, "image-column", "", "column of encoded images; default: image, jpg, png, ...")
@@ -64,6 +79,9 @@ func (a *app) openImages(ctx context.Context, p imagePlaces) (*imageSet, error) 
 	if len(p.Inputs) == 0 && p.Labels == "" {
 		return nil, usagef("name at least one shard with images, or --annotations")
 	}
+	if a.sandboxed.on {
+		return nil, usagef("--sandbox reads texts, not images: leave it out")
+	}
 	var err error
 	if len(p.Inputs) > 0 {
 		if s.inputs, err = a.listInputs(ctx, p.Inputs); err != nil {
@@ -76,7 +94,10 @@ func (a *app) openImages(ctx context.Context, p imagePlaces) (*imageSet, error) 
 	if p.Labels == "" {
 		return s, nil
 	}
-	opt := annotations.Options{Format: annotations.Format(p.Format), Split: p.Split}
+	opt := annotations.Options{
+		Format: annotations.Format(p.Format), Split: p.Split, ZeroBased: p.ZeroBased, KeepDifficult: p.KeepDifficult,
+		RegionMode: p.RegionMode, Field: p.Field, AllowOrphans: p.AllowOrphans,
+	}
 	if opt.Images, err = s.place(ctx, p.Folder); err != nil {
 		return nil, fmt.Errorf("--images %s: %w", p.Folder, err)
 	}
@@ -116,9 +137,6 @@ func (s *imageSet) close() error {
 func (s *imageSet) options(data bool) images.Options {
 	return images.Options{Columns: s.places.Columns, Box: images.BoxForm(s.places.Box), Data: data}
 }
-
-// shardInputs are the inputs of a stage: shards, which the stage digests itself.
-func (s *imageSet) shardInputs() []shards.Input { return s.inputs }
 
 // addLabels digests the labels for a stage. Where there are no shards the label
 // set is its only input; else it is recorded among the options.
@@ -201,7 +219,7 @@ func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				}
 			}
 		}
-		if err := join.check(); err != nil {
+		if err := join.check(s.app.log); err != nil {
 			yield(nil, err)
 		}
 	}
@@ -210,7 +228,12 @@ func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 // ofShard gives the images of one shard, without what label files add.
 func (s *imageSet) ofShard(ctx context.Context, i int, data bool) iter.Seq2[*pipeline.Image, error] {
 	return func(yield func(*pipeline.Image, error) bool) {
-		reader, err := images.Open(ctx, s.inputs[i], s.options(data))
+		opt, broken := s.options(data), map[int64]bool{}
+		opt.Unreadable = func(row pipeline.RowID, err error) {
+			s.app.log.Warn("image cannot be decoded; it is never selected", "shard", row.Shard, "row", row.Row, "cause", err)
+			broken[row.Row] = true
+		}
+		reader, err := images.Open(ctx, s.inputs[i], opt)
 		if err != nil {
 			yield(nil, shardError{err})
 			return
@@ -219,6 +242,10 @@ func (s *imageSet) ofShard(ctx context.Context, i int, data bool) iter.Seq2[*pip
 		for image, err := range reader.Images(ctx) {
 			if err != nil && ctx.Err() == nil {
 				err = shardError{err}
+			}
+			if err == nil && broken[image.Row] {
+				image.Reason = pipeline.BrokenImage
+				clear(broken)
 			}
 			if !yield(image, err) || err != nil {
 				return
@@ -235,9 +262,6 @@ func (s *setSource) labelled(ctx context.Context) iter.Seq2[*pipeline.Image, err
 			if err == nil {
 				image.RowID = pipeline.RowID{Shard: s.name, Row: row}
 				row++
-				if s.data {
-					image.Data, err = s.fetch(ctx, image.URI)
-				}
 			}
 			if !yield(image, err) || err != nil {
 				return
@@ -249,23 +273,55 @@ func (s *setSource) labelled(ctx context.Context) iter.Seq2[*pipeline.Image, err
 // maxImageBytes bounds an image file.
 const maxImageBytes = 1 << 30
 
+// load reads the file of an image whose row does not hold its bytes.
+func (s *imageSet) load(ctx context.Context, image *pipeline.Image) error {
+	if len(image.Data) > 0 || image.URI == "" {
+		return nil
+	}
+	uri := s.fileOf(image)
+	var err error
+	if image.Data, err = s.fetch(ctx, uri); err == nil {
+		return nil
+	}
+	err = fmt.Errorf("image %q: read %s: %w", image.ID, uri, err)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = fmt.Errorf("%w: put the file there, name its folder with --images, or take the image out of the labels", err)
+	if len(s.inputs) > 0 {
+		return shardError{err}
+	}
+	return err
+}
+
+// fileOf is the place of an image file. Rows of shards name it from the shard's
+// folder.
+func (s *imageSet) fileOf(image *pipeline.Image) string {
+	i := slices.IndexFunc(s.inputs, func(in shards.Input) bool { return in.Shard == image.Shard })
+	if i < 0 || strings.Contains(image.URI, "://") || filepath.IsAbs(image.URI) {
+		return image.URI
+	}
+	shard := s.inputs[i].URI
+	return joinPlace(cmp.Or(shard[:strings.LastIndex(shard, "/")+1], "."), image.URI)
+}
+
 // fetch reads an image file.
 func (s *imageSet) fetch(ctx context.Context, uri string) ([]byte, error) {
 	store, name, err := s.app.stores.Locate(ctx, uri)
 	if err != nil {
-		return nil, fmt.Errorf("read image %s: %w", uri, err)
+		return nil, err
 	}
 	object, err := store.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("read image %s: %w", uri, err)
+		return nil, err
 	}
 	defer object.Close()
 	if object.Size() > maxImageBytes {
-		return nil, fmt.Errorf("read image %s: it has %d bytes, more than %d", uri, object.Size(), maxImageBytes)
+		return nil, fmt.Errorf("it has %d bytes, more than %d", object.Size(), maxImageBytes)
 	}
 	data := make([]byte, object.Size())
 	if _, err := object.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read image %s: %w", uri, err)
+		return nil, err
 	}
 	return data, nil
 }
@@ -274,6 +330,8 @@ func (s *imageSet) fetch(ctx context.Context, uri string) ([]byte, error) {
 type join struct {
 	labels map[string]*pipeline.Image // by ID and by file name; nil for none
 	found  map[*pipeline.Image]bool
+	images int
+	first  string // name of an image, for messages
 	of     string
 }
 
@@ -288,7 +346,13 @@ func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
 		if err != nil {
 			return nil, err
 		}
+		if j.images++; j.images == 1 {
+			j.first = cmp.Or(fileName(image.URI), image.ID)
+		}
 		for _, key := range []string{image.ID, fileName(image.URI)} {
+			if key == "" {
+				continue
+			}
 			if other := j.labels[key]; other != nil && other != image {
 				return nil, usagef("--annotations %s: images %s and %s are both called %q, so rows cannot be told apart by it", j.of, other.ID, image.ID, key)
 			}
@@ -298,8 +362,13 @@ func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
 	return j, nil
 }
 
-// fileName is the last part of a path or URI.
-func fileName(uri string) string { return path.Base(strings.ReplaceAll(uri, `\`, "/")) }
+// fileName is the last part of a path or URI, "" of an empty one.
+func fileName(uri string) string {
+	if uri == "" {
+		return ""
+	}
+	return path.Base(strings.ReplaceAll(uri, `\`, "/"))
+}
 
 // apply gives images the objects of their labels.
 func (j *join) apply(all iter.Seq2[*pipeline.Image, error]) iter.Seq2[*pipeline.Image, error] {
@@ -332,13 +401,16 @@ func (j *join) add(image *pipeline.Image) {
 	}
 }
 
-// check is an error when no label was of any image.
-func (j *join) check() error {
-	if j.labels == nil || len(j.found) > 0 || len(j.labels) == 0 {
+// check is an error when no label was of any image, and tells of those that were
+// of none.
+func (j *join) check(log *slog.Logger) error {
+	if missing := j.images - len(j.found); len(j.found) > 0 && missing > 0 {
+		log.Warn("labels of images that are in no shard", "annotations", j.of, "images", missing, "of", j.images)
+	}
+	if len(j.found) > 0 || j.images == 0 {
 		return nil
 	}
-	some := slices.Min(slices.Collect(maps.Keys(j.labels)))
-	return usagef("--annotations %s: none of its images is in the shards: it has, for one, %q; rows are found by image id or file name", j.of, some)
+	return usagef("--annotations %s: none of its images is in the shards: it has, for one, %q; rows are found by image id or file name", j.of, j.first)
 }
 
 // rows gives the images of some rows, with their bytes.
@@ -352,9 +424,6 @@ func (s *imageSet) rows(ctx context.Context, wanted map[pipeline.RowID]bool) ite
 			for image, err := range s.source(false).labelled(ctx) {
 				if err == nil && !wanted[image.RowID] {
 					continue
-				}
-				if err == nil {
-					image.Data, err = s.fetch(ctx, image.URI)
 				}
 				if !yield(image, err) || err != nil {
 					return

@@ -157,6 +157,9 @@ func eachScored(ctx context.Context, scores *sidecars, selected *selection, f fu
 		if err != nil {
 			return err
 		}
+		if selected.faults[chunk.Shard] != "" {
+			continue // an earlier filter could not read it
+		}
 		for i := range chunk.Row {
 			row, err, ok := next()
 			if err != nil {

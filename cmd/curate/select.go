@@ -38,6 +38,9 @@ func newSelectCommand(a *app) *cobra.Command {
   curate select --method ofds --budget 500 --annotations detections.json --instances images.json --output out/chosen
   curate select --method ofds --budget 500 --option quota=sqrt --option nested=true --output out/chosen 'images/*.parquet'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := images.check(cmd, method, args); err != nil {
+				return err
+			}
 			if images.isImageMethod(method, args) {
 				if err := requireFlags(map[string]string{"--output": output}); err != nil {
 					return err
@@ -161,6 +164,7 @@ func runSelect(ctx context.Context, a *app, scores, output, earlier string, opt 
 	s.options = map[string]any{"selection": opt, "scores": source.manifest.Key, "unit": optionOf(source.manifest, "unit")}
 	if before != nil {
 		s.options["within"] = before.key()
+		before.quarantine(s)
 	}
 	if optionOf(source.manifest, "unit") == string(scoring.Sequence) {
 		s.options["scoring"] = source.manifest.Options // to cut the shards again

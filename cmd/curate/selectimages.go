@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/curate-data/curate/filters/ofds"
 	"github.com/curate-data/curate/filters/ofds/baseline"
@@ -32,6 +34,7 @@ type imageSelection struct {
 	source  imagePool
 	stage   *stage
 
+	before   map[string]bool // IDs of images that are labelled already
 	rows     *imageRows
 	pool     *ofds.Pool
 	selector ofds.Selector
@@ -85,12 +88,16 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	}
 	if w.earlier != nil {
 		st.options["within"] = w.earlier.key()
+		w.earlier.quarantine(st)
+	}
+	if opt.Truth != "" {
+		st.options["truth"] = opt.Truth
+	}
+	if err := w.readPreselected(ctx); err != nil {
+		return stageResult{}, err
 	}
 	if result, done, err := st.done(ctx, st.backend); done || err != nil {
 		return result, err
-	}
-	if err := w.readPool(ctx); err != nil {
-		return stageResult{}, err
 	}
 	product, closeProduct, err := w.openProduct()
 	if err != nil {
@@ -98,10 +105,11 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	}
 	defer closeProduct()
 	w.product = product
-	if err := w.choose(ctx); err != nil {
-		return stageResult{}, err
+	choose := w.runInMemory
+	if w.config.Stream {
+		choose = w.runStreamed
 	}
-	if err := w.writeDecisions(ctx); err != nil {
+	if err := choose(ctx); err != nil {
 		return stageResult{}, err
 	}
 	if err := w.writeExtras(ctx, opt); err != nil {
@@ -110,13 +118,24 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 	return st.finish(ctx)
 }
 
-// choose runs the method.
-func (w *imageSelection) choose(ctx context.Context) error {
-	preselected, err := w.preselected(ctx)
-	if err != nil {
+// runInMemory reads the whole pool, selects, and writes the decisions.
+func (w *imageSelection) runInMemory(ctx context.Context) error {
+	if err := w.readPool(ctx); err != nil {
 		return err
 	}
-	if w.selector, err = w.method(w.config.Method, preselected); err != nil {
+	if err := w.checkPool(); err != nil {
+		return err
+	}
+	if err := w.choose(ctx); err != nil {
+		return err
+	}
+	return w.writeDecisions(ctx)
+}
+
+// choose runs the method.
+func (w *imageSelection) choose(ctx context.Context) error {
+	var err error
+	if w.selector, err = w.method(w.config.Method); err != nil {
 		return usageError{err}
 	}
 	task := w.app.progress.Start("select", "images", int64(w.config.Budget))
@@ -136,7 +155,7 @@ func (w *imageSelection) choose(ctx context.Context) error {
 func (w *imageSelection) readPool(ctx context.Context) (err error) {
 	for {
 		task := w.app.progress.Start("read objects", "images", -1)
-		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task}
+		w.rows = &imageRows{source: w.source, earlier: w.earlier, task: task, preselected: w.before}
 		w.pool, err = ofds.NewPool(ctx, w.rows, w.config.PoolOptions)
 		if err == nil {
 			task.Done()
@@ -149,7 +168,8 @@ func (w *imageSelection) readPool(ctx context.Context) (err error) {
 }
 
 // method returns a method by its name.
-func (w *imageSelection) method(name string, preselected map[string]bool) (ofds.Selector, error) {
+func (w *imageSelection) method(name string) (ofds.Selector, error) {
+	preselected := w.candidatesBefore()
 	if name == "" || name == methodOFDS {
 		options := w.config.Options
 		options.Preselected = preselected
@@ -158,7 +178,7 @@ func (w *imageSelection) method(name string, preselected map[string]bool) (ofds.
 	return baseline.ByName(name, baseline.Options{Common: baseline.Common{Preselected: preselected, Product: w.product}})
 }
 
-// writeDecisions writes a file for each shard.
+// writeDecisions writes what became of the rows of a pool in memory.
 func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	outcome := make(map[pipeline.RowID]pipeline.Reason, len(w.pool.Images))
 	for i, image := range w.pool.Images {
@@ -171,6 +191,11 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	for _, c := range w.outcome.Chosen {
 		outcome[w.pool.Images[c.Image].RowID] = ""
 	}
+	return w.writeEachDecisions(ctx, func(shard string) iter.Seq2[*pipeline.Decisions, error] { return w.rows.decisions(shard, outcome) })
+}
+
+// writeEachDecisions writes a file for each shard.
+func (w *imageSelection) writeEachDecisions(ctx context.Context, of func(shard string) iter.Seq2[*pipeline.Decisions, error]) error {
 	for i := range w.stage.inputs {
 		in := &w.stage.inputs[i]
 		if in.fault != "" {
@@ -178,7 +203,7 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 		}
 		record := shards.Unit{Shard: in.Shard, Key: in.digest}
 		err := w.stage.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			counts, err := writeDecisions(out, w.rows.decisions(in.Shard, outcome))
+			counts, err := writeDecisions(out, of(in.Shard))
 			record.Rows, record.Counts = counts.RowsIn, counts
 			return true, err
 		})
@@ -214,25 +239,63 @@ func (w *imageSelection) choices() []shards.Choice {
 	return list
 }
 
-// preselected reads the IDs of images that are labelled already.
-func (w *imageSelection) preselected(ctx context.Context) (map[string]bool, error) {
-	if w.config.Preselected == "" {
-		return nil, nil
+// readPreselected reads the IDs of images that are labelled already. They decide
+// the result, not the file that they are in.
+func (w *imageSelection) readPreselected(ctx context.Context) (err error) {
+	place := w.config.Preselected
+	if place == "" {
+		return nil
 	}
-	ids, err := readImageIDs(ctx, w.app, w.config.Preselected)
-	if err != nil {
-		return nil, fmt.Errorf("--preselected %s: %w", w.config.Preselected, err)
+	if w.before, err = readImageIDs(ctx, w.app, place); err != nil {
+		return fmt.Errorf("--preselected %s: %w", place, err)
 	}
-	known := map[string]bool{}
-	for _, image := range w.pool.Images {
-		known[image.ID] = true
+	w.stage.options["preselected"] = shards.UnitKey(slices.Sorted(maps.Keys(w.before))...)
+	return nil
+}
+
+// candidatesBefore are the preselected images that are candidates: an earlier filter
+// may have dropped some.
+func (w *imageSelection) candidatesBefore() map[string]bool {
+	if w.rows == nil {
+		return w.before
 	}
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		if !known[id] {
-			return nil, usagef("--preselected %s: image %q is not in the pool", w.config.Preselected, id)
+	list := maps.Clone(w.before)
+	maps.DeleteFunc(list, func(id string, _ bool) bool { return !w.rows.seen[id] })
+	return list
+}
+
+// checkPool is an error where there is nothing to choose from, or an option names
+// what the pool does not have.
+func (w *imageSelection) checkPool() error {
+	if w.rows.reasons[""] == 0 {
+		return w.noCandidates()
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.before)) {
+		if _, there := w.rows.seen[id]; !there {
+			return usagef("--preselected %s: image %q is not in the pool", w.config.Preselected, id)
 		}
 	}
-	return ids, nil
+	targets := w.config.Classes
+	if len(targets) == 0 || slices.ContainsFunc(targets, func(class string) bool { return w.rows.classes[class] }) {
+		return nil
+	}
+	have := slices.Sorted(maps.Keys(w.rows.classes))
+	if len(have) == 0 {
+		return usagef("--classes %s: no image of the pool has an object", strings.Join(targets, ","))
+	}
+	return usagef("--classes %s: no object of the pool is of these; its classes are %s", strings.Join(targets, ","), someOf(have))
+}
+
+// noCandidates says why a pool has no images to choose from.
+func (w *imageSelection) noCandidates() error {
+	if w.rows.count == 0 {
+		return usagef("select images: the pool has no images")
+	}
+	var texts []string
+	for _, reason := range slices.Sorted(maps.Keys(w.rows.reasons)) {
+		texts = append(texts, fmt.Sprintf("%s %d", reason, w.rows.reasons[reason]))
+	}
+	return fmt.Errorf("select images: none of the %d images is a candidate: %s", w.rows.count, strings.Join(texts, ", "))
 }
 
 // openProduct lends the method a device for its matrix products, plain Go where

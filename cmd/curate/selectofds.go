@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/curate-data/curate/filters/colorfilter"
@@ -38,12 +39,33 @@ func (f *imageFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.objects, "objects", "", "folder that 'curate embed' wrote")
 	flags.IntVar(&f.config.Budget, "budget", 0, "images to choose")
 	flags.StringSliceVar(&f.config.Classes, "classes", nil, "target classes; default: all")
-	flags.Float32Var(&f.config.ScoreMin, "score-min", 0, "confidence below which an object does not count; default 0.3")
+	flags.Float32Var(&f.config.ScoreMin, "score-min", 0, "confidence below which an object does not count, 0 for all; default 0.3")
 	flags.StringVar(&f.config.Preselected, "preselected", "", "images that are labelled already: a file of ids, or a folder of a selection; they cover and are not chosen")
+	flags.BoolVar(&f.config.Stream, "stream", false, "read the pool three times instead of holding it in memory, for very large ones")
 	flags.StringArrayVar(&f.options, "option", nil, "a choice point of the method, as key=value (repeatable)")
 	flags.StringVar(&f.truth, "truth-column", "", "column with the true objects, to measure with")
 	flags.StringSliceVar(&f.config.Report.Baselines, "compare", nil, "methods that the page compares with; default: those that are quick")
 	flags.StringVar(&f.backend, "backend", "auto", "device for k-means: auto, xla:cuda, xla:cpu or go")
+}
+
+// check refuses flags of images beside a method of texts, and methods that there
+// are not.
+func (f *imageFlags) check(cmd *cobra.Command, method string, args []string) error {
+	if cmd.Flags().Changed("score-min") && f.config.ScoreMin == 0 {
+		f.config.ScoreMin = noScoreMin
+	}
+	if f.isImageMethod(method, args) {
+		return nil
+	}
+	if !slices.Contains([]colorfilter.Method{colorfilter.Color, colorfilter.Conditional, colorfilter.Perplexity, colorfilter.Random}, colorfilter.Method(method)) {
+		return usagef("--method %s: there is none of this name; there are, %s", method, methodHelp())
+	}
+	for _, name := range []string{"objects", "annotations", "budget", "classes", "option", "preselected"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for methods that choose images, such as --method ofds; --method %s ranks texts", name, method)
+		}
+	}
+	return nil
 }
 
 // isImageMethod tells methods that choose images from those that rank texts.

@@ -206,7 +206,9 @@ func verifyChain(before map[string]*shards.Manifest, m *shards.Manifest) []strin
 	previous, option := "", ""
 	switch m.Stage {
 	case "select":
-		previous, option = "score", "scores"
+		if previous, option = "score", "scores"; optionOf(m, "kind") == imagesKind {
+			previous, option = "embed", "objects"
+		}
 	case "write":
 		previous, option = "select", "selection"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,23 @@ func readWithin(ctx context.Context, a *app, folder string, unit string, inputs 
 		return nil, usageError{errors.Join(faults...)}
 	}
 	return &within{s}, nil
+}
+
+// failed says whether the earlier selection could not read a shard.
+func (w *within) failed(shard string) bool { return w != nil && w.faults[shard] != "" }
+
+// quarantine gives up the shards that the earlier selection could not read.
+func (w *within) quarantine(s *stage) {
+	if w == nil {
+		return
+	}
+	for _, was := range failedInputs(w.manifest) {
+		for i := range s.inputs {
+			if in := &s.inputs[i]; in.Shard == was.Shard && in.fault == "" {
+				in.fault, in.rows = was.Fault, max(in.rows, was.Rows)
+			}
+		}
+	}
 }
 
 // key is what the earlier selection adds to the key of the next.
@@ -92,6 +110,9 @@ func (c candidates) Scores(ctx context.Context) iter.Seq2[*pipeline.Scores, erro
 		var rows reasonsInStep
 		defer func() { rows.stop() }()
 		for scores, err := range c.ScoreSource.Scores(ctx) {
+			if err == nil && c.earlier.failed(scores.Shard) {
+				continue
+			}
 			if err == nil {
 				err = rows.apply(ctx, c.earlier, scores)
 			}
@@ -156,9 +177,7 @@ func (r *reasonsInStep) apply(ctx context.Context, earlier *within, scores *pipe
 		if err != nil {
 			return err
 		}
-		if scores.Reason[i] == "" {
-			scores.Reason[i] = reason
-		}
+		scores.Reason[i] = cmp.Or(reason, scores.Reason[i])
 	}
 	return nil
 }

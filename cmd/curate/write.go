@@ -156,6 +156,7 @@ func writeEach(ctx context.Context, s *stage, selection *selection, job *writeJo
 	return s.eachInput(ctx, workers, func(ctx context.Context, i int) error {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
+			in.rows = selection.rowsIn(in.Shard)
 			return nil
 		}
 		err := job.shard(ctx, s, in, names[i], selection.files[in.Shard], task)
@@ -257,6 +258,16 @@ func readSelection(ctx context.Context, a *app, folder string) (*selection, erro
 		s.faults[in.Shard] = in.Fault
 	}
 	return s, nil
+}
+
+// rowsIn is how many rows a shard is known to have, -1 for unknown.
+func (s *selection) rowsIn(shard string) int64 {
+	for _, in := range s.manifest.Inputs {
+		if in.Shard == shard {
+			return in.Rows
+		}
+	}
+	return -1
 }
 
 // check makes sure that the inputs are exactly those that were scored.

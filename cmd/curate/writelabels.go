@@ -1,19 +1,24 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path"
+	"slices"
 
 	"github.com/curate-data/curate/shards"
 	"github.com/curate-data/curate/shards/annotations"
 )
 
-// filesName lists the image files of a subset, one to a line, in the order in
-// which they were chosen.
-const filesName = "files.txt"
+// Lists of the image files of a subset, in the order in which they were chosen.
+const (
+	filesName = "files.txt" // addresses, one to a line
+	tagName   = "tag.json"  // a tag of FiftyOne or Lightly
+	cvatName  = "cvat.json" // frames of a CVAT task
+)
 
 // imagesKind is the option "kind" of a selection of images: it has no scores.
 const imagesKind = "images"
@@ -50,12 +55,12 @@ func writeLabels(ctx context.Context, s *stage, selection *selection, places ima
 	if err != nil {
 		return err
 	}
-	files := fileSet{names: []string{filesName, subsetName(set)}, key: shards.UnitKey(key, in.digest, unit.SHA256)}
+	files := fileSet{names: []string{filesName, subsetName(set), tagName, cvatName}, key: shards.UnitKey(key, in.digest, unit.SHA256)}
 	_, err = s.fileSet(ctx, files, func(ctx context.Context, out []pendingFile, record *shards.Unit) (bool, error) {
-		if err := writeFileList(ctx, out[0], set, ids); err != nil {
+		if err := set.labels.WriteSubset(ctx, out[1], ids); err != nil {
 			return false, err
 		}
-		if err := set.labels.WriteSubset(ctx, out[1], ids); err != nil {
+		if err := writeFileLists(ctx, out[0], out[2], out[3], set, ids); err != nil {
 			return false, err
 		}
 		record.Rows, record.Counts = unit.Counts.Kept, unit.Counts
@@ -87,23 +92,29 @@ func (s *selection) choices(ctx context.Context) ([]shards.Choice, error) {
 	return shards.ReadChoices(ctx, object)
 }
 
-// writeFileList writes the files of images, in the order of their IDs.
-func writeFileList(ctx context.Context, out pendingFile, set *imageSet, ids []string) error {
-	wanted := make(map[string]string, len(ids))
+// writeFileLists writes the files of images, in the order of their IDs, in the
+// forms that tools for labelling take.
+func writeFileLists(ctx context.Context, files, tag, cvat io.Writer, set *imageSet, ids []string) error {
+	uris := make(map[string]string, len(ids))
 	for _, id := range ids {
-		wanted[id] = ""
+		uris[id] = ""
 	}
 	for image, err := range set.labels.Images(ctx) {
 		if err != nil {
 			return err
 		}
-		if _, ok := wanted[image.ID]; ok {
-			wanted[image.ID] = image.URI
+		if _, ok := uris[image.ID]; ok {
+			uris[image.ID] = image.URI
 		}
 	}
-	w := bufio.NewWriter(out)
+	var addresses, names []string
 	for _, id := range ids {
-		fmt.Fprintln(w, wanted[id])
+		addresses, names = append(addresses, uris[id]), append(names, fileName(uris[id]))
 	}
-	return w.Flush()
+	tagged := names
+	if set.labels.Format() == annotations.FiftyOne {
+		tagged = addresses
+	}
+	return errors.Join(annotations.WriteFiles(files, slices.Values(addresses)), annotations.WriteTag(tag, "curate", slices.Values(tagged)),
+		annotations.WriteCVAT(cvat, slices.Values(names)))
 }

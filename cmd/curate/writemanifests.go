@@ -58,6 +58,7 @@ func writeManifests(ctx context.Context, s *stage, selection *selection) error {
 	digests := []string{}
 	for i := range s.inputs {
 		in := &s.inputs[i]
+		in.rows = selection.rowsIn(in.Shard)
 		if in.fault = selection.faults[in.Shard]; in.fault == "" {
 			in.rows = selection.files[in.Shard].Rows
 			digests = append(digests, in.Shard, in.digest, selection.files[in.Shard].SHA256)

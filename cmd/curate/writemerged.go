@@ -58,6 +58,7 @@ func writeMerged(ctx context.Context, s *stage, selection *selection, opt writeO
 	for i := range s.inputs {
 		in := &s.inputs[i]
 		if in.fault = selection.faults[in.Shard]; in.fault != "" {
+			in.rows = selection.rowsIn(in.Shard)
 			continue
 		}
 		unit := selection.files[in.Shard]

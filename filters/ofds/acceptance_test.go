@@ -85,7 +85,10 @@ func (w world) balanced(budget int, seed uint64) []string {
 }
 
 // The bars of the method's reference: 8 pools, two imbalances, 100 of 2500
-// images, judged on the objects that are really there.
+// images, judged on the objects that are really there. They hold on the default
+// generator, whose open parameters were chosen with the results in view;
+// TestGeneratorTable has other ones, where the lead on class-balanced random is
+// below the bar.
 func TestAcceptanceBars(t *testing.T) {
 	for _, zipf := range []float64{1.6, 2.4} {
 		var random, balanced, own []ofdstest.Measures

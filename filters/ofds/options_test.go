@@ -1,10 +1,13 @@
 package ofds_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/curate-data/curate/filters/ofds"
+	"github.com/curate-data/curate/filters/ofds/kmeans"
 	"github.com/curate-data/curate/filters/ofds/ofdstest"
 )
 
@@ -232,6 +235,46 @@ func TestSharesInObjects(t *testing.T) {
 	}
 }
 
+// The second image for a class must fit into what its share has left: there is
+// one beside the dear one.
+func TestSharesKeepDearImagesOut(t *testing.T) {
+	var source ofdstest.Slice
+	for i, x := range []float32{0, 100, 1, 101} {
+		im := image(fmt.Sprintf("i%d", i), int64(i), object("0", "cat", .9, 0, x, 1))
+		for k := 1; i < 2 && k < 8; k++ {
+			im.Objects = append(im.Objects, object(fmt.Sprint(k), "dog", .9, k, float32(k), 1))
+		}
+		source = append(source, im)
+	}
+	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
+	if got := fmt.Sprint(ids(pool, choose(t, pool, ofds.Options{BudgetUnit: "objects"}, 20, 1))[:2]); got != "[i0 i3]" && got != "[i1 i2]" {
+		t.Errorf("chosen for cats: %s, want a dear one and then the cheap one of the other pair", got)
+	}
+}
+
+// Clustering again begins with the centroids that a class has.
+func TestRefitsBeginWithTheCentroidsBefore(t *testing.T) {
+	pool := newPool(t, ofdstest.New(small(7)), ofds.PoolOptions{})
+	again, last := 0, make(map[int]kmeans.Matrix) // by the number of points, which tells classes apart
+	fit := func(ctx context.Context, points kmeans.Matrix, opt kmeans.Options) (*kmeans.Result, error) {
+		r, err := kmeans.Fit(ctx, points, opt)
+		if before, ok := last[points.Rows()]; ok {
+			again++
+			if !slices.Equal(before.Data, opt.Start.Data) {
+				t.Errorf("%d clusters of %d points do not begin with the %d before", opt.K, points.Rows(), before.Rows())
+			}
+		}
+		if err == nil {
+			last[points.Rows()] = r.Centroids
+		}
+		return r, err
+	}
+	s, err := ofds.SelectClustered(context.Background(), ofds.OFDS{}, pool, 50, 1, fit)
+	if err != nil || again == 0 || s.Fits != again+len(last) {
+		t.Errorf("%d fits of %d classes, %d refits, error %v", s.Fits, len(last), again, err)
+	}
+}
+
 // Nested answers keep to the quotas' ratio all the way.
 func TestNestedQuotas(t *testing.T) {
 	pool := newPool(t, ofdstest.New(small(6)), ofds.PoolOptions{})
@@ -282,9 +325,13 @@ func TestObjectKCenter(t *testing.T) {
 	for i, x := range []float32{0, 1, 2, 3, 4, 30, 31, 44} {
 		source = append(source, image(fmt.Sprintf("i%d", i), int64(i), object("1", "cat", .9, 0, x, 1)))
 	}
+	for i, x := range []float32{30, 70} { // equally far from the first one's dog
+		source = append(source, image(fmt.Sprintf("j%d", i), int64(10+i), object("1", "dog", .9, 0, x, 1)))
+	}
+	source[0].Objects = append(source[0].Objects, object("2", "dog", .9, 1, 50, 1))
 	pool := newPool(t, source, ofds.PoolOptions{Normalize: "none"})
 	opt := ofds.Options{Leftover: "object_kcenter", KPolicy: "fixed_quota", Quota: "explicit", Quotas: map[string]int{"cat": 0}, Preselected: map[string]bool{"i0": true}}
-	if got := fmt.Sprint(ids(pool, choose(t, pool, opt, 4, 1))); got != "[i7 i5 i4 i2]" {
-		t.Errorf("farthest first: %s, want [i7 i5 i4 i2]", got)
+	if got := fmt.Sprint(ids(pool, choose(t, pool, opt, 5, 1))); got != "[i7 j0 j1 i5 i4]" {
+		t.Errorf("farthest first: %s, want [i7 j0 j1 i5 i4]", got)
 	}
 }

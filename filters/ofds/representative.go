@@ -82,25 +82,29 @@ func (r *run) sums(c int, p *partition, cluster int) map[int32]float64 {
 		return cmp.Or(cmp.Compare(x.distance, y.distance), cmp.Compare(x.member, y.member))
 	})
 	list = list[:min(len(list), medoidMost)]
-	vectors := r.vectors(c)
 	sum := make(map[int32]float64, len(list))
 	for _, x := range list {
 		for _, y := range list {
-			sum[x.member] += math.Sqrt(square(vectors.Row(int(x.member)), vectors.Row(int(y.member))))
+			sum[x.member] += math.Sqrt(square(r.vector(c, x.member), r.vector(c, y.member)))
 		}
 	}
 	return sum
 }
 
+// vector returns that of one object of a class, without gathering those of all.
+func (r *run) vector(c int, member int32) []float32 {
+	return r.pool.Vectors.Row(int(r.classes[c].objects[member]))
+}
+
 func (r *run) distance(c int, p *partition, cluster int, member int32) float64 {
-	return math.Sqrt(square(r.vectors(c).Row(int(member)), p.centroids.Row(cluster)))
+	return math.Sqrt(square(r.vector(c, member), p.centroids.Row(cluster)))
 }
 
 // spread is the mean square of the distances to the centroid.
 func (r *run) spread(c int, p *partition, cluster int) float64 {
 	sum := 0.0
 	for _, i := range p.members[cluster] {
-		sum += square(r.vectors(c).Row(int(i)), p.centroids.Row(cluster))
+		sum += square(r.vector(c, i), p.centroids.Row(cluster))
 	}
 	return sum / float64(max(1, len(p.members[cluster])))
 }

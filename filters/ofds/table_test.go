@@ -10,20 +10,15 @@ import (
 	"github.com/curate-data/curate/filters/ofds/ofdstest"
 )
 
-// TestOptionsTable measures every option on synthetic pools and prints a table
-// for the documentation: CURATE_FULL=1 go test -v -run OptionsTable. Without
-// CURATE_FULL it takes one small pool of each imbalance, as a check only.
-func TestOptionsTable(t *testing.T) {
-	pools, images := uint64(1), 500
-	if os.Getenv("CURATE_FULL") != "" {
-		pools, images = 8, 2500
-	}
-	type variant struct {
-		name string
-		pool ofds.PoolOptions
-		opt  ofds.Options
-	}
-	variants := []variant{{name: "default"}}
+// variant is a row of the table.
+type variant struct {
+	name string
+	pool ofds.PoolOptions
+	opt  ofds.Options
+}
+
+func variants() []variant {
+	list := []variant{{name: "default"}}
 	for _, o := range []struct {
 		name string
 		opt  ofds.Options
@@ -51,7 +46,7 @@ func TestOptionsTable(t *testing.T) {
 		{"min_cluster_size 3", ofds.Options{MinClusterSize: 3}},
 		{"bisect_cut, min_cluster_size 3", ofds.Options{KPolicy: "bisect_cut", MinClusterSize: 3}},
 	} {
-		variants = append(variants, variant{name: o.name, opt: o.opt})
+		list = append(list, variant{name: o.name, opt: o.opt})
 	}
 	for _, p := range []struct {
 		name string
@@ -60,9 +55,19 @@ func TestOptionsTable(t *testing.T) {
 		{"score_min none", ofds.PoolOptions{ScoreMin: -1}}, {"score_min 0.45", ofds.PoolOptions{ScoreMin: .45}},
 		{"normalize none", ofds.PoolOptions{Normalize: "none"}}, {"normalize zscore_per_class", ofds.PoolOptions{Normalize: "zscore_per_class"}},
 	} {
-		variants = append(variants, variant{name: p.name, pool: p.pool})
+		list = append(list, variant{name: p.name, pool: p.pool})
 	}
+	return list
+}
 
+// TestOptionsTable measures every option on synthetic pools and prints a table
+// for the documentation: CURATE_FULL=1 go test -v -run OptionsTable. Without
+// CURATE_FULL it takes one small pool of each imbalance, as a check only.
+func TestOptionsTable(t *testing.T) {
+	pools, images := uint64(1), 500
+	if os.Getenv("CURATE_FULL") != "" {
+		pools, images = 8, 2500
+	}
 	rows := map[string]string{}
 	for _, zipf := range []float64{1.6, 2.4} {
 		measures := make(map[string][]ofdstest.Measures)
@@ -74,7 +79,7 @@ func TestOptionsTable(t *testing.T) {
 			w := world{truth, newPool(t, truth, ofds.PoolOptions{})}
 			measures["random"] = append(measures["random"], truth.Measure(w.random(100, seed)))
 			measures["class_balanced_random"] = append(measures["class_balanced_random"], truth.Measure(w.balanced(100, seed)))
-			for _, v := range variants {
+			for _, v := range variants() {
 				pool := w.pool
 				if v.pool.ScoreMin != 0 || v.pool.Normalize != "" {
 					pool = newPool(t, truth, v.pool)
@@ -106,7 +111,7 @@ func TestOptionsTable(t *testing.T) {
 	for _, name := range []string{"random", "class_balanced_random"} {
 		fmt.Fprintf(&table, "| %s |%s\n", name, rows[name])
 	}
-	for _, v := range variants {
+	for _, v := range variants() {
 		fmt.Fprintf(&table, "| %s |%s\n", v.name, rows[v.name])
 	}
 	t.Log(table.String())

@@ -12,6 +12,7 @@ var panicking = map[string]string{
 	"scoring/lm/graph.go":     "graph building panics by gomlx's design; Exec returns it as an error",
 	"shards/arrowmessages.go": "an allocator of Arrow cannot return an error; the reader recovers",
 	"shards/arrowcolumn.go":   "accessors of one value, called inside the guard of a batch",
+	"shards/images/value.go":  "accessors of one value, called inside the guard of a row",
 	"shards/arrowparquet.go":  "accessors of one value, called inside the guard of a batch",
 }
 

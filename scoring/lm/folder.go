@@ -15,14 +15,10 @@ import (
 
 // Files of a model folder.
 const (
-	configFile    = "config.json"
-	weightsFile   = "model.safetensors"
+	configFile    = safetensors.ConfigFile
+	weightsFile   = safetensors.WeightsFile
 	tokenizerFile = "tokenizer.json"
-	indexFile     = "model.safetensors.index.json"
 )
-
-// maxConfig bounds config.json; published ones have about 1.5 kB.
-const maxConfig = 1 << 20
 
 // Load reads a model folder. All missing, misshapen and unknown tensors are
 // named at once, and so are tensors with values that are not finite: every loss
@@ -37,55 +33,26 @@ func Load(dir string) (*Model, error) {
 
 func load(dir string) (*Model, error) {
 	m := &Model{}
-	if err := loadConfig(filepath.Join(dir, configFile), &m.Config); err != nil {
+	if err := loadConfig(dir, &m.Config); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(dir, weightsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, indexed := os.Stat(filepath.Join(dir, indexFile)); indexed == nil {
-			return nil, fmt.Errorf("weights in several files (%s) cannot be read: join them into %s", indexFile, weightsFile)
+	err := safetensors.InFolder(dir, func(weights *safetensors.File) (err error) {
+		if err := weights.Match(ParamSpecs(m.Config), nil); err != nil {
+			return err
 		}
-		return nil, fmt.Errorf("the folder has no weights: %s is missing", weightsFile)
-	}
+		m.Params, err = weights.ReadAll(ParamSpecs(m.Config))
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", weightsFile)
-	}
-	weights, err := safetensors.Open(file, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", weightsFile, err)
-	}
-	if err := weights.Match(ParamSpecs(m.Config), nil); err != nil {
-		return nil, fmt.Errorf("%s: %w", weightsFile, err)
-	}
-	if m.Params, err = weights.ReadAll(ParamSpecs(m.Config)); err != nil {
-		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
 	return m, nil
 }
 
-func loadConfig(path string, c *Config) error {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no model folder, or an unfinished one: %s is missing", configFile)
-	}
+func loadConfig(dir string, c *Config) error {
+	raw, err := safetensors.ReadConfig(dir, configFile)
 	if err != nil {
 		return err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
-	if err != nil {
-		return err
-	}
-	if len(raw) > maxConfig {
-		return fmt.Errorf("%s has more than %d bytes", configFile, maxConfig)
 	}
 	if err := json.Unmarshal(raw, c); err != nil {
 		return fmt.Errorf("%s: %w", configFile, err)

@@ -142,7 +142,7 @@ func TestBrokenFoldersAreNamed(t *testing.T) {
 			write(t, dir, "model.safetensors.index.json", []byte("{}"))
 		}, []string{"several files"}},
 		"config not json": {func(t *testing.T, dir string) { write(t, dir, "config.json", []byte("{")) }, []string{"config.json"}},
-		"config huge":     {func(t *testing.T, dir string) { write(t, dir, "config.json", make([]byte, maxConfig+1)) }, []string{"more than"}},
+		"config huge":     {func(t *testing.T, dir string) { write(t, dir, "config.json", make([]byte, 1<<20+1)) }, []string{"more than"}},
 		"missing tensors": {rewrite(func(m *Model) { m.Params = m.Params[2 : len(m.Params)-1] }),
 			[]string{"model.transformer.wte.weight is missing", "blocks.0.attn_norm.weight is missing", "model.transformer.ff_out.weight is missing"}},
 		"unknown tensor": {rewrite(func(m *Model) {

@@ -5,13 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/curate-data/curate/scoring/safetensors"
@@ -19,10 +14,8 @@ import (
 
 // Files of a model folder.
 const (
-	configFile  = "config.json"
-	weightsFile = "model.safetensors"
-	indexFile   = "model.safetensors.index.json"
-	maxConfig   = 1 << 20
+	configFile  = safetensors.ConfigFile
+	weightsFile = safetensors.WeightsFile
 )
 
 // weights are a model's shape and tensors, with their roles in the same order.
@@ -36,7 +29,7 @@ type weights struct {
 // load reads config.json and model.safetensors. All missing, misshapen and
 // unknown tensors are named at once, and so are those with values that are not finite.
 func load(folder string) (*weights, error) {
-	config, err := readConfig(folder)
+	config, err := safetensors.ReadConfig(folder, configFile)
 	if err != nil {
 		return nil, err
 	}
@@ -44,27 +37,13 @@ func load(folder string) (*weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(folder, weightsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, indexed := os.Stat(filepath.Join(folder, indexFile)); indexed == nil {
-			return nil, fmt.Errorf("weights in several files (%s) cannot be read: join them into %s", indexFile, weightsFile)
-		}
-		return nil, fmt.Errorf("the folder has no weights: %s is missing", weightsFile)
-	}
+	var w *weights
+	err = safetensors.InFolder(folder, func(file *safetensors.File) (err error) {
+		w, err = readWeights(file, s, f)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", weightsFile)
-	}
-	w, err := readWeights(file, info.Size(), s, f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", weightsFile, err)
 	}
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(config, &keys); err != nil {
@@ -74,29 +53,9 @@ func load(folder string) (*weights, error) {
 	return w, nil
 }
 
-func readConfig(folder string) ([]byte, error) {
-	file, err := os.Open(filepath.Join(folder, configFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no model folder, or an unfinished one: %s is missing", configFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
-	if err == nil && len(raw) > maxConfig {
-		err = fmt.Errorf("%s has more than %d bytes", configFile, maxConfig)
-	}
-	return raw, err
-}
-
 // readWeights reads the tensors of a shape. Whether there is a pooler or a
 // projection is for the file to say: one configuration serves models with and without.
-func readWeights(data io.ReaderAt, size int64, s shape, f family) (*weights, error) {
-	file, err := safetensors.Open(data, size)
-	if err != nil {
-		return nil, err
-	}
+func readWeights(file *safetensors.File, s shape, f family) (*weights, error) {
 	names := file.Names()
 	prefix := f.prefix(names)
 	has := func(prefix, role string) bool {
@@ -114,6 +73,7 @@ func readWeights(data io.ReaderAt, size int64, s shape, f family) (*weights, err
 	if err := file.Match(specs, f.isIgnored); err != nil {
 		return nil, err
 	}
+	var err error
 	w.params, err = file.ReadAll(specs)
 	return w, err
 }

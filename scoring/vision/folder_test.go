@@ -74,7 +74,11 @@ func rewrite(edit func(all []safetensors.Tensor) []safetensors.Tensor) func(t *t
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := readWeights(bytes.NewReader(data), int64(len(data)), s, f)
+		opened, err := safetensors.Open(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := readWeights(opened, s, f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,10 +112,10 @@ func TestBrokenFoldersAreNamed(t *testing.T) {
 		"no processor": {remove("preprocessor_config.json"), []string{"preprocessor_config.json is missing"}},
 		"several files": {func(t *testing.T, dir string) {
 			remove(weightsFile)(t, dir)
-			write(t, dir, indexFile, []byte("{}"))
+			write(t, dir, "model.safetensors.index.json", []byte("{}"))
 		}, []string{"several files"}},
 		"config not json":  {func(t *testing.T, dir string) { write(t, dir, configFile, []byte("{")) }, []string{"config.json"}},
-		"config huge":      {func(t *testing.T, dir string) { write(t, dir, configFile, make([]byte, maxConfig+1)) }, []string{"more than"}},
+		"config huge":      {func(t *testing.T, dir string) { write(t, dir, configFile, make([]byte, 1<<20+1)) }, []string{"more than"}},
 		"missing tensors":  {rewrite(func(all []safetensors.Tensor) []safetensors.Tensor { return all[3:] }), []string{"embeddings.cls_token is missing", "embeddings.position_embeddings is missing", "projection.weight is missing"}},
 		"a layer too many": {keysOf(map[string]any{"num_hidden_layers": 1}), []string{`"encoder.layer.1.norm1.weight" has no place`}},
 		"a layer too few":  {keysOf(map[string]any{"num_hidden_layers": 3}), []string{"encoder.layer.2.norm1.weight is missing", "encoder.layer.2.mlp.fc2.bias is missing"}},

@@ -33,8 +33,9 @@ def check(rows, reader):
     assert len(rows) == len(want), (reader, len(rows))
     for i, (r, w) in enumerate(zip(rows, want)):
         where = reader, i
-        for name in ["shard", "row", "image_id", "group", "unlabelled"]:
+        for name in ["shard", "row", "image_id", "group", "unlabelled", "reason"]:
             assert r[name] == w[name], (*where, name, r[name], w[name])
+        assert (r["rows"] or 0) == w["rows"], where
         assert (r["width"] or 0, r["height"] or 0) == (w["width"], w["height"]), where
         same(r["vec"], floats(w["vec"], dtype), where)
         assert len(r["objects"]) == len(w["objects"]), where
@@ -55,7 +56,7 @@ assert vec == pa.list_(pa.field("element", element, False), 5), vec
 assert table.schema.field("objects").type.value_type.field("vec").type.list_size == 5
 table.validate(full=True)
 check(table.to_pylist(), "pyarrow")
-names = ["shard", "row", "image_id", "group", "width", "height", "vec", "unlabelled", "objects"]
+names = ["shard", "row", "image_id", "group", "width", "height", "vec", "unlabelled", "objects", "rows", "reason"]
 rows = duckdb.sql(f"select * from '{file}'").fetchall()
 check([dict(zip(names, r)) for r in rows], "duckdb")
 kinds = [str(t) for t in duckdb.sql(f"select vec, objects from '{file}'").types]

@@ -73,8 +73,8 @@ func (p Place) String() string { return joinURI(p.URI, p.Name) }
 type File struct {
 	Place
 	Info shards.ObjectInfo
-	// Header says that only the name and the size of the picture matter: it is
-	// an image of YOLO.
+	// Header says that only the name counts, which images of VOC and YOLO are
+	// found by, and of YOLO the size of the picture.
 	Header bool
 }
 

@@ -160,6 +160,9 @@ func (c *cityscapes) image(ctx context.Context, it item) (*pipeline.Image, error
 	}
 	for i := range image.Objects {
 		o := &image.Objects[i]
+		if err := checkBorder(o.Mask); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Class, err)
+		}
 		o.Box, o.Area = o.Mask.Bounds(), float32(o.Mask.Area())
 	}
 	return image, nil

@@ -193,7 +193,7 @@ func (c *coco) image(row int, runs []run, headers, bodies *window) (*pipeline.Im
 		}
 	}
 	nameObjects(image.Objects)
-	if c.lvis {
+	if c.lvis && c.results == nil { // a detector has looked for every class
 		if err := c.unlabelled(image, &header); err != nil {
 			return nil, fmt.Errorf("read labels %s: image %s: %w", c.instances.place, image.ID, err)
 		}

@@ -79,7 +79,7 @@ func (d *Dataset) Classes() []string { return slices.Clone(d.classes) }
 // frequent among the training images; empty where the labels have none.
 func (d *Dataset) Frequency(class string) string { return d.frequency[class] }
 
-// Inputs returns the files that decide what the dataset gives, sorted by name.
+// Inputs returns the files that decide what the dataset gives.
 func (d *Dataset) Inputs() []File { return slices.Clone(d.inputs) }
 
 // Close gives files back, temporary ones too.

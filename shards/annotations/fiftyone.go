@@ -225,7 +225,7 @@ func (f *fiftyOne) object(o *pipeline.Object, d *fiftyDetection, width, height f
 	o.Box = pipeline.Box{X1: box[0] * width, Y1: box[1] * height, X2: (box[0] + box[2]) * width, Y2: (box[1] + box[3]) * height}
 	if !absent(d.Embedding) {
 		if o.Vector, err = floats(d.Embedding); err != nil {
-			return fmt.Errorf("embedding: %w", err)
+			return fmt.Errorf("embedding: %w; arrays of NumPy must become lists (tolist) before the export", err)
 		}
 	}
 	return nil

@@ -35,6 +35,15 @@ func TestLVIS(t *testing.T) {
 	}
 }
 
+// TestResultsOfLVIS wants nothing unlabelled: a detector looks for every class.
+func TestResultsOfLVIS(t *testing.T) {
+	place := folderOf(t, "gt.json", lvisText, "r.json", `[{"image_id":2,"category_id":1,"bbox":[1,1,2,2],"score":0.5}]`)
+	_, images := mustRead(t, place.file("r.json"), Options{Instances: place.file("gt.json")})
+	if len(images) != 2 || images[0].Unlabelled != nil || len(images[1].Objects) != 1 {
+		t.Errorf("images %v", images)
+	}
+}
+
 // TestImagesOfCOCO finds the folder of the images, by looking where it can.
 func TestImagesOfCOCO(t *testing.T) {
 	label := `{"images":[{"id":1,"file_name":"i.jpg"}]}`

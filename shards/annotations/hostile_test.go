@@ -104,6 +104,24 @@ func TestLongValues(t *testing.T) {
 	mustRead(t, memory{"x.json": []byte(text)}.place().file("x.json"), Options{Format: COCO})
 }
 
+// TestLongBorders wants polygons that take hours to fill to be refused, and large
+// ones to be read.
+func TestLongBorders(t *testing.T) {
+	zigzag := strings.Repeat("[0,0],[1000000,1000000],", 20)
+	flat := strings.NewReplacer("[", "", "]", "").Replace(zigzag)
+	for name, text := range map[string]string{
+		"x.json":                     `{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"x"}],"annotations":[{"id":77,"image_id":1,"category_id":1,"segmentation":[[` + flat + `0,0]]}]}`,
+		"x_1_2_gtFine_polygons.json": `{"imgHeight":1,"imgWidth":1,"objects":[{"label":"car","polygon":[` + zigzag + `[0,0]]}]}`,
+	} {
+		wantError(t, memory{name: []byte(text)}.place(), Options{}, name, "border")
+	}
+	far := `{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"x"}],"annotations":[{"id":77,"image_id":1,"category_id":1,"segmentation":[[0,0,1e12,0,1e12,1e12,0,1e12]]}]}`
+	_, images := mustRead(t, memory{"x.json": []byte(far)}.place(), Options{})
+	if cover := images[0].Objects[0].Mask.Cover(100, 100, 1, 1); cover[0] != 1 {
+		t.Errorf("cover %v", cover)
+	}
+}
+
 // TestManyKeys wants no table without bounds of keys.
 func TestManyKeys(t *testing.T) {
 	var text strings.Builder

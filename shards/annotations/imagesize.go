@@ -16,7 +16,8 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// imageSize reads width and height in pixels from the header of an image.
+// imageSize reads width and height in pixels from the header of an image. A file
+// without a sound header is errBroken.
 func imageSize(ctx context.Context, files Files, name string) (width, height int, err error) {
 	obj, err := files.Open(ctx, name)
 	if err != nil {
@@ -25,7 +26,7 @@ func imageSize(ctx context.Context, files Files, name string) (width, height int
 	defer obj.Close()
 	config, err := decodeHeader(io.NewSectionReader(obj, 0, obj.Size()))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	if width, err = checkSide(float64(config.Width)); err == nil {
 		height, err = checkSide(float64(config.Height))
@@ -33,8 +34,14 @@ func imageSize(ctx context.Context, files Files, name string) (width, height int
 	if err == nil && (width == 0 || height == 0) {
 		err = fmt.Errorf("the image has %d x %d pixels", width, height)
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errBroken, err)
+	}
 	return width, height, err
 }
+
+// errBroken says that a file is there and is no image.
+var errBroken = errors.New("not an image that can be read")
 
 // decodeHeader reads the header of an image by the bytes it begins with; its name
 // may tell another format.

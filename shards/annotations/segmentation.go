@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/curate-data/curate/pipeline"
 )
@@ -49,7 +50,25 @@ func polygons(raw json.RawMessage) (*pipeline.Mask, error) {
 	if len(m.Polygons) == 0 {
 		return nil, nil
 	}
-	return &m, nil
+	return &m, checkBorder(&m)
+}
+
+// maxBorder bounds the border of a mask in pixels, on which the time to fill it depends.
+const maxBorder = 1 << 24
+
+// checkBorder refuses polygons that take too long to fill.
+func checkBorder(m *pipeline.Mask) error {
+	within := func(x float32) float64 { return float64(max(-maxSide, min(maxSide, x))) }
+	var length float64
+	for _, p := range m.Polygons {
+		for i := 0; i+3 < len(p); i += 2 {
+			length += max(math.Abs(within(p[i+2])-within(p[i])), math.Abs(within(p[i+3])-within(p[i+1])))
+		}
+	}
+	if length > maxBorder {
+		return fmt.Errorf("the border of the polygons has some %.0f pixels, more than %d", length, maxBorder)
+	}
+	return nil
 }
 
 // runLengths reads {"size": [height, width], "counts": ...}, where counts are a

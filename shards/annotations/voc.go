@@ -50,7 +50,8 @@ func openVOC(ctx context.Context, place Place, opt Options) (*Dataset, error) {
 	}
 	v := &voc{opt: opt, folder: make(map[string]imageFolder)}
 	v.labelFolder = labelFolder{place: place, workers: opt.Workers, read: v.image}
-	if err := v.addItems(ctx, files, infos); err != nil {
+	pictures, err := v.addItems(ctx, files, infos)
+	if err != nil {
 		return nil, fmt.Errorf("open labels %s: %w", place, err)
 	}
 	inSplit := map[string]bool(nil)
@@ -64,18 +65,17 @@ func openVOC(ctx context.Context, place Place, opt Options) (*Dataset, error) {
 	v.items = numbered(place, v.items, func(it item) string { return it.label }, func(it item) bool {
 		return inSplit == nil || inSplit[stem(it.label)]
 	})
-	return &Dataset{labels: v, format: VOC, inputs: files}, distinct(place, v.items)
+	return &Dataset{labels: v, format: VOC, inputs: append(files, pictures...)}, distinct(place, v.items)
 }
 
-// addItems finds the image of each xml.
-func (v *voc) addItems(ctx context.Context, files []File, infos []shards.ObjectInfo) error {
-	images := make(map[string]map[string][]string) // folder of the xml -> stem -> names of images
+// addItems finds the image of each xml and returns those that were seen.
+func (v *voc) addItems(ctx context.Context, files []File, infos []shards.ObjectInfo) (pictures []File, err error) {
+	images := make(map[string]map[string][]shards.ObjectInfo) // folder of the xml -> stem -> images
 	for _, file := range files {
 		dir := path.Dir(file.Name)
 		if _, ok := images[dir]; !ok {
-			var err error
 			if images[dir], err = v.listImages(ctx, dir, infos); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		it := item{label: file.Name, line: stem(path.Base(file.Name))}
@@ -85,18 +85,20 @@ func (v *voc) addItems(ctx context.Context, files []File, infos []shards.ObjectI
 				continue
 			}
 			if len(names) != 1 {
-				return fmt.Errorf("%s: %d images in %s are named %s.*, want 1", file.Name, len(names), v.folder[dir], it.line)
+				return nil, fmt.Errorf("%s: %d images in %s are named %s.*, want 1", file.Name, len(names), v.folder[dir], it.line)
 			}
-			it.image = names[0]
+			folder := v.folder[dir].Place
+			it.image = strings.TrimPrefix(names[0].Name, folderPrefix(folder.Name))
+			pictures = append(pictures, File{Place: Place{folder.Files, names[0].Name, folder.URI}, Info: names[0], Header: true})
 		}
 		v.items = append(v.items, it)
 	}
-	return nil
+	return pictures, nil
 }
 
 // listImages finds the folder of the images and returns those in it by stem; none
 // where it cannot be looked into.
-func (v *voc) listImages(ctx context.Context, dir string, infos []shards.ObjectInfo) (map[string][]string, error) {
+func (v *voc) listImages(ctx context.Context, dir string, infos []shards.ObjectInfo) (map[string][]shards.ObjectInfo, error) {
 	folder := v.opt.Images
 	if folder.URI == "" {
 		folder = v.usualImages(dir, infos)
@@ -110,11 +112,11 @@ func (v *voc) listImages(ctx context.Context, dir string, infos []shards.ObjectI
 	}
 	v.folder[dir] = imageFolder{folder}
 	prefix := folderPrefix(folder.Name)
-	byStem := make(map[string][]string)
+	byStem := make(map[string][]shards.ObjectInfo)
 	for _, info := range infos {
 		name, ok := strings.CutPrefix(info.Name, prefix)
 		if ok && folder.Files != nil && isImage(name) && !strings.Contains(name, "/") {
-			byStem[stem(name)] = append(byStem[stem(name)], name)
+			byStem[stem(name)] = append(byStem[stem(name)], info)
 		}
 	}
 	return byStem, nil

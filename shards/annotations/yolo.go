@@ -324,7 +324,12 @@ func (y *yolo) image(ctx context.Context, it item) (*pipeline.Image, error) {
 		return image, err
 	}
 	picture := path.Join(y.folder.Name, it.image)
-	if image.Width, image.Height, err = imageSize(ctx, y.folder.Files, picture); err != nil {
+	image.Width, image.Height, err = imageSize(ctx, y.folder.Files, picture)
+	if errors.Is(err, errBroken) { // boxes are shares of its size
+		image.Reason = pipeline.BrokenImage
+		return image, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read size of image %s: %w", picture, err)
 	}
 	image.Objects, err = parseYOLO(data, y.classes, image.Width, image.Height)

@@ -184,8 +184,11 @@ func TestBadYOLO(t *testing.T) {
 	orphan := folderOf(t, "classes.txt", "a", "i.png", "", "j.txt", "0 0 0 1 1", "README.txt", "words")
 	wantError(t, orphan, Options{}, "1 label files have no image", "j.txt")
 	mustRead(t, orphan, Options{AllowOrphans: true})
-	for content, word := range map[string]string{"": "ends within", "GIF89a\x01\x00\x01\x00\xf0\x00": "EOF", "neither this nor that": "no JPEG", pngOf(t, 10, 10)[:20]: "EOF"} {
-		wantError(t, folderOf(t, "classes.txt", "a", "i.png", content, "i.txt", "0 0 0 1 1"), Options{}, "i.txt", "i.png", word)
+	for _, content := range []string{"", "GIF89a\x01\x00\x01\x00\xf0\x00", "neither this nor that", pngOf(t, 10, 10)[:20]} {
+		_, broken := mustRead(t, folderOf(t, "classes.txt", "a", "i.png", content, "i.txt", "0 0 0 1 1", "k.png", pngOf(t, 10, 10), "k.txt", "0 .5 .5 1 1"), Options{})
+		if len(broken) != 2 || broken[0].Reason != pipeline.BrokenImage || len(broken[0].Objects) != 0 || len(broken[1].Objects) != 1 {
+			t.Errorf("image of %q: %+v", content, broken)
+		}
 	}
 	list := folderOf(t, "data.yaml", "names: [a]\ntrain: train.txt", "train.txt", "i.png\nk.png", "i.png", "")
 	wantError(t, list, Options{Format: YOLO}, "train.txt: line 2: there is no image k.png")

@@ -82,5 +82,5 @@ func parseYOLOLine(words, classes []string, width, height float32) (pipeline.Obj
 	}
 	o.Mask = &pipeline.Mask{Polygons: [][]float32{values}}
 	o.Box, o.Area = o.Mask.Bounds(), float32(o.Mask.Area())
-	return o, nil
+	return o, checkBorder(o.Mask)
 }

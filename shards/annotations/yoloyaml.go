@@ -184,9 +184,11 @@ func yamlList(value string, below []yamlLine) ([]string, error) {
 
 // yamlFlow cuts what is between brackets, which may go over several lines, at its commas.
 func yamlFlow(value string, below []yamlLine, open, end byte) ([]string, error) {
+	lines := []string{value}
 	for _, line := range below {
-		value += " " + uncommented(line.text)
+		lines = append(lines, uncommented(line.text))
 	}
+	value = strings.Join(lines, " ")
 	if value[0] != open || value[len(value)-1] != end {
 		return nil, fmt.Errorf("want %c...%c", open, end)
 	}

@@ -2,6 +2,7 @@ package images_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -64,8 +65,7 @@ func TestBCCD(t *testing.T) {
 			}
 		}
 	}
-	t.Log(classes, boxes, len(all))
-	if len(all) != 364 || len(classes) != 3 {
-		t.Errorf("%d images, classes %v", len(all), classes)
+	if want := map[string]int{"RBC": 4155, "WBC": 372, "Platelets": 361}; len(all) != 364 || !maps.Equal(classes, want) || boxes != 4886 {
+		t.Errorf("%d images, classes %v, want %v; %d boxes with an area", len(all), classes, want, boxes)
 	}
 }

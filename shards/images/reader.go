@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -57,7 +59,7 @@ func (r *Reader) Input() shards.Input { return r.in }
 // other shards.
 func (r *Reader) Encoder() Encoder { return r.encoder }
 
-// inspect finds out by the schema which columns are to be read.
+// inspect finds out by the schema what the shard is and which columns are read.
 func (r *Reader) inspect() error {
 	schema, err := r.shard.Schema()
 	if err != nil {
@@ -66,11 +68,12 @@ func (r *Reader) inspect() error {
 	if r.encoder, err = readEncoder(schema.Metadata()); err != nil {
 		return err
 	}
+	return r.chooseColumns(schema)
+}
+
+// chooseColumns finds out which columns are to be read.
+func (r *Reader) chooseColumns(schema *arrow.Schema) error {
 	n := newNames(r.opt.Columns, false)
-	top := fields{}
-	for _, f := range schema.Fields() {
-		top[f.Name] = f.Type
-	}
 	take := map[string]bool{}
 	for role := range roles {
 		r.takeColumns(n, role, schema, take)
@@ -80,13 +83,12 @@ func (r *Reader) inspect() error {
 	}
 	r.takePicture(n, schema, take)
 	if r.encoder != (Encoder{}) {
-		for _, name := range []string{shards.ColumnShard, shards.ColumnRow} {
-			if _, ok := top[name]; !ok {
+		for _, name := range []string{shards.ColumnShard, shards.ColumnRow, rowsColumn, shards.ColumnReason} {
+			if !schema.HasField(name) {
 				return fmt.Errorf("%w: a vector sidecar without the column %s", shards.ErrCorrupt, name)
 			}
 			take[name] = true
 		}
-		take[rowsColumn], take[shards.ColumnReason] = true, true
 	}
 	for _, f := range schema.Fields() { // in the file's order
 		if take[f.Name] {
@@ -94,18 +96,17 @@ func (r *Reader) inspect() error {
 			delete(take, f.Name)
 		}
 	}
-	for name := range take { // paths into structs
-		r.columns = append(r.columns, name)
-	}
+	r.columns = append(r.columns, slices.Sorted(maps.Keys(take))...) // paths into structs
 	if len(r.columns) == 0 {
 		return fmt.Errorf("%w: none of the columns has a usual name; they are %s", shards.ErrColumn, schemaNames(schema))
 	}
+	var err error
 	r.classes, err = r.fileClasses(n, schema)
 	return err
 }
 
-// takeColumns adds the columns that may have a role. Of those with usual names
-// all are added, for which of them counts is known row by row.
+// takeColumns adds the columns that have a role: of the usual names the first that
+// is there, in the nested form and in the flat one.
 func (r *Reader) takeColumns(n *names, role role, schema *arrow.Schema, take map[string]bool) {
 	if role == imageBytes || n.given[role] == Without {
 		return
@@ -116,22 +117,31 @@ func (r *Reader) takeColumns(n *names, role role, schema *arrow.Schema, take map
 		}
 		return
 	}
-	list := n.usual[role]
-	if role == box {
-		for _, k := range boxKeys {
-			list = append(list[:len(list):len(list)], k.keys[:]...)
-		}
-	}
-	nested := false
-	for _, name := range n.usual[objects] {
-		nested = nested || schema.HasField(name)
-	}
-	if role >= objectID && (nested || n.given[objects] != "") {
+	nested := n.given[objects] != "" || slices.ContainsFunc(n.usual[objects], schema.HasField)
+	if role >= objectID && nested {
 		return // they are names within objects
 	}
-	for _, name := range list {
-		if schema.HasField(name) {
-			take[name] = true
+	lists := [][]string{n.usual[role]}
+	if !nested {
+		lists = append(lists, flatNames[role])
+	}
+	switch role {
+	case box: // or its parts
+		for _, k := range boxKeys {
+			if !slices.ContainsFunc(k.keys[:], func(key string) bool { return !schema.HasField(key) }) {
+				for _, key := range k.keys {
+					lists = append(lists, []string{key})
+				}
+			}
+		}
+	case ignore: // every one counts
+		for _, name := range n.usual[role] {
+			lists = append(lists, []string{name})
+		}
+	}
+	for _, list := range lists {
+		if i := slices.IndexFunc(list, schema.HasField); i >= 0 {
+			take[list[i]] = true
 		}
 	}
 }

@@ -220,7 +220,7 @@ func plainRows(all []*pipeline.Image) []map[string]any {
 		}
 		rows = append(rows, map[string]any{
 			"shard": img.Shard, "row": img.Row, "image_id": img.ID, "group": null(img.Group), "width": img.Width, "height": img.Height,
-			"vec": bits(img.Vector), "unlabelled": img.Unlabelled, "objects": objects,
+			"vec": bits(img.Vector), "unlabelled": img.Unlabelled, "objects": objects, "rows": img.Rows, "reason": null(string(img.Reason)),
 		})
 	}
 	return rows

@@ -27,13 +27,20 @@ type Config struct {
 	Spread          float64 // of objects around their mode, in the same way
 	Scenes          int
 	Miss            float64 // chance that the detector misses an object
-	False           float64 // false detections per true object: of the frequent classes more often, with low scores
+	False           float64 // false detections per true object, with low scores
+	FalseEven       bool    // false detections are of all classes alike, not of the frequent ones more often
 	Mislabel        float64 // chance that the detector takes an object for another class
 }
 
 // Default is the pool of the acceptance figures: 2500 images with about 4
 // objects, 10 classes of 8 modes, 32 dimensions, 20 % misses, 15 % false
 // detections with low scores, 5 % mislabelled.
+//
+// The reference does not say how far modes lie apart, nor which classes false
+// detections have. Apart, Spread and FalseEven were chosen among a few settings by
+// comparing random, class-balanced random and OFDS itself with the
+// reference's figures, so the acceptance bars are not independent of them: with
+// FalseEven the lead on class-balanced random is smaller (docs/OFDS.md).
 func Default(zipf float64, seed uint64) Config {
 	return Config{
 		Seed: seed, Images: 2500, ObjectsPerImage: 4, Classes: 10, Modes: 8, Dim: 32,
@@ -137,7 +144,7 @@ func (p *Pool) image(random *rand.Rand, i int) *pipeline.Image {
 			seen[j] += float64(x) / float64(objects)
 		}
 		if random.Float64() < p.False {
-			p.detect(random, image, p.drawClass(random), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
+			p.detect(random, image, p.falseClass(random), 0.05+0.4*random.Float64(), p.around(random, make([]float64, p.Dim), 1))
 		}
 		if random.Float64() < p.Miss {
 			continue
@@ -156,6 +163,13 @@ func (p *Pool) image(random *rand.Rand, i int) *pipeline.Image {
 
 func (p *Pool) drawClass(random *rand.Rand) int {
 	return pick(random, p.Classes, func(c int) float64 { return math.Pow(float64(c+1), -p.Zipf) })
+}
+
+func (p *Pool) falseClass(random *rand.Rand) int {
+	if p.FalseEven {
+		return random.IntN(p.Classes)
+	}
+	return p.drawClass(random)
 }
 
 // detect adds a proposal with a box of its own.

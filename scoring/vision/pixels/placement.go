@@ -103,6 +103,9 @@ func checkCounts(m *pipeline.Mask) error {
 	if m.Width < 0 || m.Height < 0 || len(m.Counts) > 0 && sum != uint64(m.Width)*uint64(m.Height) {
 		return fmt.Errorf("read mask: run lengths add up to %d pixels, the mask has %d x %d", sum, m.Width, m.Height)
 	}
+	if sum > maxPixels {
+		return fmt.Errorf("read mask: %d x %d pixels, the limit is %d in all", m.Width, m.Height, maxPixels)
+	}
 	return nil
 }
 

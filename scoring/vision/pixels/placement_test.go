@@ -101,6 +101,7 @@ func TestMasksThatContradictThemselvesAreErrors(t *testing.T) {
 	for want, mask := range map[string]pipeline.Mask{
 		"add up to 7 pixels, the mask has 4 x 2": {Counts: []uint32{3, 4}, Width: 4, Height: 2},
 		"the mask has 0 x 0":                     {Counts: []uint32{3, 4}},
+		"4000000000 x 1 pixels, the limit":       {Counts: []uint32{4_000_000_000}, Width: 4_000_000_000, Height: 1},
 		"polygon 1 has 5 numbers":                {Polygons: [][]float32{{0, 0, 1, 1, 2, 0}, {1, 2, 3, 4, 5}}},
 		"coordinate NaN":                         {Polygons: [][]float32{{0, 0, 1, float32(math.NaN()), 2, 0}}},
 	} {

@@ -55,11 +55,32 @@ func ReadProcessor(folder string) (*Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read image processor of %s: %w", folder, err)
 	}
-	p, err := ParseProcessor(data)
+	p, err := parse(data, processorOf(folder))
 	if err != nil {
 		return nil, fmt.Errorf("read image processor of %s: %w", folder, err)
 	}
 	return p, nil
+}
+
+// processorOf is the type that transformers takes for a model where old files
+// name none, "" if it is not known.
+func processorOf(folder string) string {
+	var config struct {
+		ModelType string `json:"model_type"`
+	}
+	data, err := readConfig(filepath.Join(folder, "config.json"))
+	if err != nil || json.Unmarshal(data, &config) != nil {
+		return ""
+	}
+	switch config.ModelType {
+	case "vit":
+		return "ViTImageProcessor"
+	case "clip", "clip_vision_model":
+		return "CLIPImageProcessor"
+	case "dinov2", "dinov2_with_registers":
+		return "BitImageProcessor"
+	}
+	return ""
 }
 
 func readConfig(path string) ([]byte, error) {
@@ -101,10 +122,16 @@ var harmless = []string{
 // ParseProcessor parses a preprocessor_config.json. Every fault is named: a
 // type that is not implemented, and keys that would change pixels in a way that
 // is not.
-func ParseProcessor(data []byte) (*Processor, error) {
+func ParseProcessor(data []byte) (*Processor, error) { return parse(data, "") }
+
+// parse takes the type that is meant where the file names none.
+func parse(data []byte, unnamed string) (*Processor, error) {
 	var k keys
 	if err := json.Unmarshal(data, &k); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", processorFile, err)
+	}
+	if k.Type == "" && k.OldType == "" {
+		k.Type = unnamed
 	}
 	var all map[string]any
 	if err := json.Unmarshal(data, &all); err != nil {

@@ -134,6 +134,16 @@ func TestReadProcessorFindsBothFiles(t *testing.T) {
 	if p, err := ReadProcessor(dir); err != nil || p.Height != 31 || p.Width != 31 || p.Filter != Bilinear || p.CropWidth != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
+	write("preprocessor_config.json", `{"size":30,"do_normalize":true}`)
+	if _, err := ReadProcessor(dir); err == nil || !strings.Contains(err.Error(), "image_processor_type is missing") {
+		t.Error(err)
+	}
+	for model, want := range map[string]string{"vit": "ViTImageProcessor", "clip": "CLIPImageProcessor", "dinov2": "BitImageProcessor"} {
+		write("config.json", `{"model_type":"`+model+`"}`)
+		if p, err := ReadProcessor(dir); err != nil || p.Type != want || max(p.Height, p.Shortest) != 30 {
+			t.Errorf("%s: %+v, %v", model, p, err)
+		}
+	}
 	write("preprocessor_config.json", strings.Repeat(" ", maxConfig+1))
 	if _, err := ReadProcessor(dir); err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Error(err)

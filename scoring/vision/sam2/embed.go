@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -12,9 +13,8 @@ import (
 )
 
 // Embed returns the vectors of images and of their objects, in order, with one
-// forward of the encoder per image. Vectors are as the model makes them, of any
-// length. An object is what the model sees in its box; a mask that a region
-// has is not looked at. Between images, and between batches of boxes, Embed
+// forward of the encoder per image. An object is what the model sees in its box; a
+// mask that a region has is not looked at. Between images, and between batches of boxes, Embed
 // stops when ctx ends.
 func (m *Model) Embed(ctx context.Context, requests []pixels.Request) ([]pixels.Vectors, error) {
 	if m.image.exec == nil {
@@ -51,6 +51,7 @@ func (m *Model) embed(ctx context.Context, request pixels.Request) (found pixels
 	if found.Image, err = tensors.CopyFlatData[float32](seen[0]); err != nil {
 		return found, err
 	}
+	found.Image = m.finish(found.Image)
 	found.Objects = make([][]float32, len(request.Objects))
 	var prompts []prompt
 	var which []int
@@ -69,10 +70,26 @@ func (m *Model) embed(ctx context.Context, request pixels.Request) (found pixels
 			return found, fmt.Errorf("objects %d to %d: %w", which[from], which[to-1], err)
 		}
 		for i, vector := range vectors {
-			found.Objects[which[from+i]] = vector
+			found.Objects[which[from+i]] = m.finish(vector)
 		}
 	}
 	return found, nil
+}
+
+// finish brings a vector to L2 norm 1 unless it is to stay raw; one of zeros has
+// no direction and stays.
+func (m *Model) finish(vector []float32) []float32 {
+	square := 0.0
+	for _, v := range vector {
+		square += float64(v) * float64(v)
+	}
+	if m.options.Raw || square == 0 {
+		return vector
+	}
+	for i, v := range vector {
+		vector[i] = float32(float64(v) / math.Sqrt(square))
+	}
+	return vector
 }
 
 // decode returns the vectors of up to Batch boxes.

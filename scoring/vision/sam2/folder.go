@@ -3,10 +3,6 @@ package sam2
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/curate-data/curate/scoring/safetensors"
@@ -15,13 +11,9 @@ import (
 
 // Files of a model folder.
 const (
-	configFile  = "config.json"
-	weightsFile = "model.safetensors"
-	indexFile   = "model.safetensors.index.json"
+	configFile  = safetensors.ConfigFile
+	weightsFile = safetensors.WeightsFile
 )
-
-// maxConfig bounds config.json; published ones have about 5 kB.
-const maxConfig = 1 << 20
 
 // checkpoint is a model folder, read.
 type checkpoint struct {
@@ -33,7 +25,7 @@ type checkpoint struct {
 // readFolder reads a model folder. All missing, misshapen and unknown tensors
 // are named at once.
 func readFolder(folder string) (*checkpoint, error) {
-	raw, err := readConfig(filepath.Join(folder, configFile))
+	raw, err := safetensors.ReadConfig(folder, configFile)
 	if err != nil {
 		return nil, err
 	}
@@ -45,27 +37,9 @@ func readFolder(folder string) (*checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(folder, weightsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, indexed := os.Stat(filepath.Join(folder, indexFile)); indexed == nil {
-			return nil, fmt.Errorf("weights in several files (%s) cannot be read: join them into %s", indexFile, weightsFile)
-		}
-		return nil, fmt.Errorf("the folder has no weights: %s is missing", weightsFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", weightsFile)
-	}
 	c := &checkpoint{config: config, input: input}
-	if err := c.read(file, info.Size()); err != nil {
-		return nil, fmt.Errorf("%s: %w", weightsFile, err)
+	if err := safetensors.InFolder(folder, c.read); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -86,30 +60,7 @@ func readInput(folder string, side int) (*pixels.Input, error) {
 	return input, nil
 }
 
-func readConfig(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no model folder: %s is missing", configFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxConfig {
-		return nil, fmt.Errorf("%s has more than %d bytes", configFile, maxConfig)
-	}
-	return raw, nil
-}
-
-func (c *checkpoint) read(data io.ReaderAt, size int64) error {
-	file, err := safetensors.Open(data, size)
-	if err != nil {
-		return err
-	}
+func (c *checkpoint) read(file *safetensors.File) error {
 	image, object := imageSpecs(c.config), objectSpecs(c.config)
 	if !slices.Contains(file.Names(), promptFourierName) {
 		// The two are one matrix in the published model. Files of older versions of

@@ -152,7 +152,7 @@ func TestLoadRefusesIncompleteFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse("model.safetensors is missing", f.dir, Options{})
-	f.write(t, indexFile, []byte("{}"))
+	f.write(t, "model.safetensors.index.json", []byte("{}"))
 	refuse("join them", f.dir, Options{})
 	f.write(t, weightsFile, []byte("truncated"))
 	refuse("truncated", f.dir, Options{})
@@ -180,6 +180,26 @@ func TestLoadOneMatrixForBoth(t *testing.T) {
 	}
 }
 
+// Older versions of transformers write more keys, most of them null.
+func TestLoadAnOlderProcessor(t *testing.T) {
+	be := openBackend(t, backend.Go)
+	old, current := openFolder(t, "video"), openFolder(t, "video")
+	old.processor["image_processor_type"], old.processor["processor_class"] = "Sam2ImageProcessorFast", "Sam2VideoProcessor"
+	old.processor["default_to_square"], old.processor["data_format"] = true, "channels_first"
+	for _, key := range []string{"crop_size", "device", "do_center_crop", "do_pad", "input_data_format", "mask_pad_size", "pad_size", "return_tensors"} {
+		old.processor[key] = nil
+	}
+	r := loadGolden(t, "video")[2].request()
+	var found [][]float32
+	for _, f := range []*folder{old, current} {
+		f.save(t)
+		found = append(found, embed(t, loadModel(t, be, f.dir, Options{}), r).Image)
+	}
+	if !slices.Equal(found[0], found[1]) {
+		t.Error("the older file makes other vectors")
+	}
+}
+
 func TestDigestIsOfWhatDecidesVectors(t *testing.T) {
 	be := openBackend(t, backend.Go)
 	base := openFolder(t, "video")
@@ -191,6 +211,9 @@ func TestDigestIsOfWhatDecidesVectors(t *testing.T) {
 	}
 	if other := digest(base, Options{Vector: MaskPool}); other == want {
 		t.Error("the vector does not change the digest")
+	}
+	if other := digest(base, Options{Raw: true}); other == want {
+		t.Error("the norm does not change the digest")
 	}
 	for name, spoil := range map[string]func(f *folder){
 		"weight":  func(f *folder) { f.tensor(t, "mask_decoder.iou_token.weight").Data[0] += 1e-3 },

@@ -130,9 +130,9 @@ func TestEmbedEqualsTransformers(t *testing.T) {
 			options Options
 			want    func(golden) [][]float64
 		}{
-			{"video", Options{Batch: 3}, func(g golden) [][]float64 { return g.Pointer }},
-			{"image", Options{Vector: MaskPool}, func(g golden) [][]float64 { return g.Pool }},
-			{"video", Options{Vector: MaskPool, Batch: 1}, func(g golden) [][]float64 { return g.Pool }},
+			{"video", Options{Raw: true, Batch: 3}, func(g golden) [][]float64 { return g.Pointer }},
+			{"image", Options{Vector: MaskPool, Raw: true}, func(g golden) [][]float64 { return g.Pool }},
+			{"video", Options{Vector: MaskPool, Raw: true, Batch: 1}, func(g golden) [][]float64 { return g.Pool }},
 		} {
 			if be.Name != backend.Go && c.options.Batch == 1 {
 				continue // XLA takes seconds to compile a graph, and these differ in sizes alone

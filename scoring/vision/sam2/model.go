@@ -26,6 +26,8 @@ const (
 // Options say which vectors a model makes, and in what batches.
 type Options struct {
 	Vector string // Pointer, which "" means, or MaskPool
+	// Raw leaves vectors as they come; otherwise their L2 norm is 1.
+	Raw bool
 	// Batch is how many boxes of an image the mask decoder takes at a time. 0
 	// means 8: with 1024 pixels about 0.5 GB of activations.
 	Batch int
@@ -184,13 +186,13 @@ func (m *Model) Close() error {
 func (m *Model) Dim() int { return m.config.Decoder.Width }
 
 // Digest returns the hex SHA-256 of everything that decides the vectors: the
-// configuration, how pictures become pixels, all weights bit for bit, and which
-// vector it is.
+// configuration, how pictures become pixels, all weights bit for bit, which
+// vector it is and whether it is raw.
 func (m *Model) Digest() string { return m.digest }
 
 func digest(c *checkpoint, options Options) string {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%+v %s %s\n", c.config, c.input, options.Vector)
+	fmt.Fprintf(hash, "%+v %s %s raw=%t\n", c.config, c.input, options.Vector, options.Raw)
 	buffer := make([]byte, 0, 1<<16)
 	for _, t := range slices.Concat(c.image, c.object) {
 		fmt.Fprintf(hash, "%s %v\n", t.Name, t.Shape)

@@ -70,6 +70,43 @@ func TestObjectsOutsideHaveNoVector(t *testing.T) {
 	}
 }
 
+func TestPromptsAreCutAtTheEdges(t *testing.T) {
+	c := loadModel(t, openBackend(t, backend.Go), "testdata/video", Options{}).config
+	at := pixels.Placement{ScaleX: 128.0 / 150, ScaleY: 128.0 / 97, Width: 150, Height: 97}
+	p, ok := c.prompt(at, pipeline.Box{X1: -20, Y1: 24.25, X2: 75, Y2: 300})
+	if want := (pipeline.Box{X1: 0, Y1: 32, X2: 64, Y2: 128}); !ok || p.box != want {
+		t.Errorf("box is %v, want %v", p.box, want)
+	}
+	for i, share := range p.cells { // 8 x 8 cells of 16 pixels: the box fills four of a row from the third on
+		want := 0.0
+		if i%8 < 4 && i/8 >= 2 {
+			want = 1.0 / 24
+		}
+		if math.Abs(float64(share)-want) > 1e-6 {
+			t.Errorf("cell %d has %v of the box, want %v", i, share, want)
+		}
+	}
+}
+
+func TestVectorsHaveLengthOne(t *testing.T) {
+	be := openBackend(t, backend.Go)
+	r := loadGolden(t, "image")[1].request()
+	raw := embed(t, loadModel(t, be, "testdata/image", Options{Vector: MaskPool, Raw: true}), r)
+	found := embed(t, loadModel(t, be, "testdata/image", Options{Vector: MaskPool}), r)
+	for i, vector := range append(found.Objects, found.Image) {
+		source := append(raw.Objects, raw.Image)[i]
+		square, product, length := 0.0, 0.0, 0.0
+		for j, v := range vector {
+			square += float64(v) * float64(v)
+			product += float64(v) * float64(source[j])
+			length += float64(source[j]) * float64(source[j])
+		}
+		if math.Abs(square-1) > 1e-5 || math.Abs(product-math.Sqrt(length)) > 1e-4 || math.Abs(length-1) < 1e-3 {
+			t.Errorf("vector %d has square norm %v, the raw one %v, product %v", i, square, length, product)
+		}
+	}
+}
+
 // The same boxes give the same vectors, whatever their company.
 func TestBatchesDoNotChangeVectors(t *testing.T) {
 	be := openBackend(t, backend.Go)

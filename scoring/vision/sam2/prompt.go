@@ -25,11 +25,9 @@ func (c Config) prompt(at pixels.Placement, box pipeline.Box) (prompt, bool) {
 	for i := range cells {
 		cells[i] /= sum
 	}
-	scaleX, scaleY := float32(at.ScaleX), float32(at.ScaleY)
-	return prompt{pipeline.Box{
-		X1: max(box.X1, 0) * scaleX, Y1: max(box.Y1, 0) * scaleY,
-		X2: min(box.X2, float32(at.Width)) * scaleX, Y2: min(box.Y2, float32(at.Height)) * scaleY,
-	}, cells}, true
+	across := func(x float32) float32 { return float32(float64(min(max(x, 0), float32(at.Width))) * at.ScaleX) }
+	down := func(y float32) float32 { return float32(float64(min(max(y, 0), float32(at.Height))) * at.ScaleY) }
+	return prompt{pipeline.Box{X1: across(box.X1), Y1: down(box.Y1), X2: across(box.X2), Y2: down(box.Y2)}, cells}, true
 }
 
 // corners writes the embeddings of a box's two corners, [2,C]. Coordinates are
