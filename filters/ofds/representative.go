@@ -34,7 +34,21 @@ func (r *run) representative(c int, p *partition, cluster int, most float64) (ob
 	best := slices.MinFunc(list, func(x, y candidate) int {
 		return cmp.Or(cmp.Compare(worth(y), worth(x)), cmp.Compare(x.distance, y.distance), cmp.Compare(x.member, y.member))
 	})
+	if r.opt.Representative == "nearest_centroid" {
+		best = firstNear(list, best.distance)
+	}
 	return s.objects[best.member], float32(best.distance)
+}
+
+// nearEnough is how much farther than the nearest, relatively, counts as equally
+// near. The two members of a cluster of two are equally far from its middle, and
+// rounding, which differs between devices and batch sizes, must not decide.
+const nearEnough = 1e-4
+
+// firstNear returns the first member that is as near as the nearest one.
+func firstNear(list []candidate, nearest float64) candidate {
+	i := slices.IndexFunc(list, func(x candidate) bool { return x.distance <= nearest*(1+nearEnough) })
+	return list[i]
 }
 
 // worth returns how good a candidate is, as Representative says; equals go by
