@@ -14,6 +14,7 @@ import (
 
 	"github.com/curate-data/curate/filters/ofds"
 	"github.com/curate-data/curate/filters/ofds/baseline"
+	"github.com/curate-data/curate/filters/ofds/stream"
 )
 
 // methodOFDS is the name of the reconstruction beside those of the baselines.
@@ -126,6 +127,12 @@ func (c ofdsConfig) validate() error {
 		faults = append(faults, fmt.Errorf("budget: want the number of images to choose, above 0, got %d", c.Budget))
 	}
 	faults = append(faults, c.PoolOptions.Validate())
+	if c.Stream && !c.isOFDS() {
+		faults = append(faults, fmt.Errorf("stream: only method %s has it, not %s", methodOFDS, c.Method))
+	}
+	if c.Stream && c.isOFDS() && c.Budget > 0 {
+		faults = append(faults, stream.Options{Budget: c.Budget, OFDS: c.Options}.Validate())
+	}
 	if c.isOFDS() {
 		faults = append(faults, c.Options.Validate())
 	} else if _, err := baseline.ByName(c.Method, baseline.Options{}); err != nil {

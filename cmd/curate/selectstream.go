@@ -47,9 +47,6 @@ func (p pipelineImages) Images(context.Context) iter.Seq2[*pipeline.Image, error
 // runStreamed selects, writes the decisions, and leaves a pool of the chosen
 // images and a sample of the others for the metrics and the page.
 func (w *imageSelection) runStreamed(ctx context.Context) error {
-	if !w.config.isOFDS() {
-		return usagef("stream is for method %s, not for %s", methodOFDS, w.config.Method)
-	}
 	s := &streamed{imageSelection: w, chosen: map[pipeline.RowID]bool{}}
 	options := w.config.Options
 	options.Preselected = w.before

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -90,15 +88,8 @@ func (p part) rows() int { return p.to - p.from }
 
 // multiply sets the part of out, which has m columns, that a and b give.
 func (p *Product) multiply(a, b part, out []float32, m int) error {
-	x, err := p.tensor(a, rowBucket(a.rows()))
-	if err != nil {
-		return err
-	}
 	width := bucketOf(b.rows())
-	y, err := p.tensor(b, width)
-	if err != nil {
-		return errors.Join(err, x.FinalizeAll())
-	}
+	x, y := p.tensor(a, rowBucket(a.rows())), p.tensor(b, width)
 	z, err := p.exec.Call1(x, y)
 	if err == nil {
 		err = tensors.ConstFlatData(z, func(flat []float32) {
@@ -111,19 +102,15 @@ func (p *Product) multiply(a, b part, out []float32, m int) error {
 	return errors.Join(err, x.FinalizeAll(), y.FinalizeAll())
 }
 
-// tensor puts a part on the device, filled up with zeros to so many rows.
-func (p *Product) tensor(a part, rows int) (*tensors.Tensor, error) {
-	t, err := tensors.FromShapeForBackend(p.be.Backend, 0, shapes.Make(dtypes.Float32, rows, a.dim))
-	if err != nil {
-		return nil, err
+// tensor returns a part filled up with zeros to so many rows.
+func (p *Product) tensor(a part, rows int) *tensors.Tensor {
+	have := a.data[a.from*a.dim : a.to*a.dim]
+	if rows == a.rows() {
+		return tensors.FromFlatDataAndDimensions(have, rows, a.dim) // copies
 	}
-	err = tensors.MutableFlatData(t, func(flat []float32) {
-		clear(flat[copy(flat, a.data[a.from*a.dim:a.to*a.dim]):])
-	})
-	if err != nil {
-		return nil, errors.Join(err, t.FinalizeAll())
-	}
-	return t, nil
+	filled := make([]float32, rows*a.dim)
+	copy(filled, have)
+	return tensors.FromFlatDataAndDimensions(filled, rows, a.dim)
 }
 
 // bucketOf returns the shape for a number of b's vectors: the next of 8, 10, 12,
