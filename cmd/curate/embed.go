@@ -175,7 +175,7 @@ func (w *embedding) all(ctx context.Context) error {
 		}
 	}
 	w.task.Done()
-	return labels.check(w.stage.app.log)
+	return labels.check()
 }
 
 // rowsOf is how many rows a shard that failed says it has, -1 where it does not

@@ -64,6 +64,11 @@ func everyFormat(t *testing.T, dir string, list []photo) []labelled {
 		bare[i] = barePhoto{p.name + ".png", p.png}
 	}
 	unlabelled := putParquet(t, at("bare/photos.parquet"), bare)
+	without := slices.Clone(list)
+	for i := range without {
+		without[i].things = nil
+	}
+	tars := tarShard(t, at("bare"), without)
 	return []labelled{
 		shardsOf("nested Parquet", nestedShards(t, at("nested"), list, false)...),
 		shardsOf("flat Parquet", flatShard(t, at("flat"), list)),
@@ -76,6 +81,7 @@ func everyFormat(t *testing.T, dir string, list []photo) []labelled {
 		{"YOLO", []string{"--annotations", yoloFolder(t, at("yolo"), list)}, nil},
 		{"Cityscapes", []string{"--annotations", cityscapesFolder(t, at("city"), list)}, nil},
 		{"Parquet and COCO", []string{unlabelled, "--annotations", instances}, []string{unlabelled}},
+		{"tar and VOC", []string{tars, "--annotations", at("voc")}, []string{tars}}, // whose keys have no ending
 	}
 }
 

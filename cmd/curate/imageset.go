@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"log/slog"
 	"path"
 	"path/filepath"
 	"slices"
@@ -219,7 +218,7 @@ func (s *setSource) Images(ctx context.Context) iter.Seq2[*pipeline.Image, error
 				}
 			}
 		}
-		if err := join.check(s.app.log); err != nil {
+		if err := join.check(); err != nil {
 			yield(nil, err)
 		}
 	}
@@ -261,7 +260,9 @@ func (s *setSource) labelled(ctx context.Context) iter.Seq2[*pipeline.Image, err
 		for image, err := range s.labels.Images(ctx) {
 			if err == nil {
 				image.RowID = pipeline.RowID{Shard: s.name, Row: row}
-				row++
+				if row++; image.Reason != "" {
+					s.app.log.Warn("image cannot be decoded; it is never selected", "labels", s.name, "image", image.ID)
+				}
 			}
 			if !yield(image, err) || err != nil {
 				return
@@ -324,93 +325,6 @@ func (s *imageSet) fetch(ctx context.Context, uri string) ([]byte, error) {
 		return nil, err
 	}
 	return data, nil
-}
-
-// join finds the labels of images in shards.
-type join struct {
-	labels map[string]*pipeline.Image // by ID and by file name; nil for none
-	found  map[*pipeline.Image]bool
-	images int
-	first  string // name of an image, for messages
-	of     string
-}
-
-// newJoin reads all labels into memory.
-func (s *imageSet) newJoin(ctx context.Context) (*join, error) {
-	j := &join{of: s.places.Labels}
-	if s.labels == nil {
-		return j, nil
-	}
-	j.labels, j.found = map[string]*pipeline.Image{}, map[*pipeline.Image]bool{}
-	for image, err := range s.labels.Images(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if j.images++; j.images == 1 {
-			j.first = cmp.Or(fileName(image.URI), image.ID)
-		}
-		for _, key := range []string{image.ID, fileName(image.URI)} {
-			if key == "" {
-				continue
-			}
-			if other := j.labels[key]; other != nil && other != image {
-				return nil, usagef("--annotations %s: images %s and %s are both called %q, so rows cannot be told apart by it", j.of, other.ID, image.ID, key)
-			}
-			j.labels[key] = image
-		}
-	}
-	return j, nil
-}
-
-// fileName is the last part of a path or URI, "" of an empty one.
-func fileName(uri string) string {
-	if uri == "" {
-		return ""
-	}
-	return path.Base(strings.ReplaceAll(uri, `\`, "/"))
-}
-
-// apply gives images the objects of their labels.
-func (j *join) apply(all iter.Seq2[*pipeline.Image, error]) iter.Seq2[*pipeline.Image, error] {
-	return func(yield func(*pipeline.Image, error) bool) {
-		for image, err := range all {
-			if err == nil {
-				j.add(image)
-			}
-			if !yield(image, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// add gives an image the objects of its labels.
-func (j *join) add(image *pipeline.Image) {
-	if j.labels == nil {
-		return
-	}
-	for _, key := range []string{image.ID, fileName(image.ID), fileName(image.URI)} {
-		if l := j.labels[key]; l != nil {
-			image.Objects, image.Unlabelled = l.Objects, l.Unlabelled
-			if image.Width == 0 || image.Height == 0 {
-				image.Width, image.Height = l.Width, l.Height
-			}
-			j.found[l] = true
-			return
-		}
-	}
-}
-
-// check is an error when no label was of any image, and tells of those that were
-// of none.
-func (j *join) check(log *slog.Logger) error {
-	if missing := j.images - len(j.found); len(j.found) > 0 && missing > 0 {
-		log.Warn("labels of images that are in no shard", "annotations", j.of, "images", missing, "of", j.images)
-	}
-	if len(j.found) > 0 || j.images == 0 {
-		return nil
-	}
-	return usagef("--annotations %s: none of its images is in the shards: it has, for one, %q; rows are found by image id or file name", j.of, j.first)
 }
 
 // rows gives the images of some rows, with their bytes.

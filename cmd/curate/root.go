@@ -33,7 +33,9 @@ type app struct {
 
 const rootHelp = `curate selects pretraining data. It streams corpus shards (Parquet, Arrow, JSONL), scores
 every document with a small prior and a small conditional language model, keeps the best by
-CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged.`
+CoLoR-Filter score (prior loss minus conditional loss) and writes the kept rows unchanged. Of images
+it makes vectors of the objects (embed) and chooses those that people should label, so that the
+objects of every class are covered (select --method ofds).`
 
 const environmentHelp = `
 Places are local paths and s3://bucket/key URIs, for inputs, models and output alike; inputs may
@@ -53,6 +55,8 @@ const rootExamples = `  curate run configs/demo.yaml            # the whole pipe
   curate score --prior out/prior --conditional out/cond --output out/scores 'pool/*.parquet'
   curate select --scores out/scores --output out/selection --keep-fraction 0.125
   curate write --selection out/selection --output out/data 'pool/*.parquet'
+  curate embed --encoder dinov2-small --output out/objects 'images/*.parquet'
+  curate select --method ofds --budget 500 --objects out/objects --output out/chosen
   curate verify out/data
   curate gc s3://bucket/out               # what no manifest names; --yes removes it`
 

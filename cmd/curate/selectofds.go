@@ -37,7 +37,7 @@ type imageFlags struct {
 func (f *imageFlags) add(flags *pflag.FlagSet) {
 	addImageFlags(flags, &f.places)
 	flags.StringVar(&f.objects, "objects", "", "folder that 'curate embed' wrote")
-	flags.IntVar(&f.config.Budget, "budget", 0, "images to choose")
+	flags.IntVar(&f.config.Budget, "budget", 0, "images to choose; objects or cost with --option budget_unit=...")
 	flags.StringSliceVar(&f.config.Classes, "classes", nil, "target classes; default: all")
 	flags.Float32Var(&f.config.ScoreMin, "score-min", 0, "confidence below which an object does not count, 0 for all; default 0.3")
 	flags.StringVar(&f.config.Preselected, "preselected", "", "images that are labelled already: a file of ids, or a folder of a selection; they cover and are not chosen")
