@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -27,19 +26,11 @@ const (
 type Product struct {
 	be   *backend.Backend
 	exec *graph.Exec
-
-	// The device compiles a shape while nothing else happens on it: a process was once seen to
-	// die of a damaged heap in C++ when two goroutines began at the same time.
-	compiling sync.RWMutex
-	compiled  map[shape]bool
 }
-
-// shape is that of a compiled product: vectors of a, vectors of b, dimensions.
-type shape struct{ rows, columns, dim int }
 
 // New returns the product of a device. Nothing is compiled before it is needed.
 func New(be *backend.Backend) (*Product, error) {
-	p := &Product{be: be, compiled: make(map[shape]bool)}
+	p := &Product{be: be}
 	err := backend.Catch("set up matrix product on "+be.Name, func() (err error) {
 		p.exec, err = graph.NewExec(be.Backend, func(a, b *graph.Node) *graph.Node {
 			return graph.DotGeneral(a, []int{1}, nil, b, []int{1}, nil)
@@ -97,9 +88,9 @@ func (p part) rows() int { return p.to - p.from }
 
 // multiply sets the part of out, which has m columns, that a and b give.
 func (p *Product) multiply(a, b part, out []float32, m int) error {
-	height, width := rowBucket(a.rows()), bucketOf(b.rows())
-	x, y := p.tensor(a, height), p.tensor(b, width)
-	z, err := p.call(shape{height, width, a.dim}, x, y)
+	width := bucketOf(b.rows())
+	x, y := p.tensor(a, rowBucket(a.rows())), p.tensor(b, width)
+	z, err := p.exec.Call1(x, y)
 	if err == nil {
 		err = tensors.ConstFlatData(z, func(flat []float32) {
 			for i := range a.rows() {
@@ -109,22 +100,6 @@ func (p *Product) multiply(a, b part, out []float32, m int) error {
 		err = errors.Join(err, z.FinalizeAll())
 	}
 	return errors.Join(err, x.FinalizeAll(), y.FinalizeAll())
-}
-
-func (p *Product) call(s shape, x, y *tensors.Tensor) (*tensors.Tensor, error) {
-	p.compiling.RLock()
-	if p.compiled[s] {
-		defer p.compiling.RUnlock()
-		return p.exec.Call1(x, y)
-	}
-	p.compiling.RUnlock()
-	p.compiling.Lock()
-	defer p.compiling.Unlock()
-	z, err := p.exec.Call1(x, y)
-	if err == nil {
-		p.compiled[s] = true
-	}
-	return z, err
 }
 
 // tensor returns a part filled up with zeros to so many rows.
