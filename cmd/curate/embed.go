@@ -64,6 +64,8 @@ func newEmbedCommand(a *app) *cobra.Command {
 // embedDetail is what a folder of vectors tells people.
 type embedDetail struct {
 	Encoder string `json:"encoder"`
+	Dim     int    `json:"dimension,omitempty"`
+	Type    string `json:"vector_type,omitempty"` // f32 or f16
 }
 
 // runEmbed makes the vectors that are not there yet.
@@ -87,7 +89,6 @@ func runEmbed(ctx context.Context, a *app, opt embedOptions) (_ stageResult, err
 		return stageResult{}, err
 	}
 	s.models = []shards.ManifestModel{{Role: "encoder", Digest: digest}}
-	s.detail = embedDetail{opt.Encoder.describe()}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
@@ -106,6 +107,7 @@ func runEmbed(ctx context.Context, a *app, opt embedOptions) (_ stageResult, err
 	if w.kind.Type == "" {
 		w.kind.Type = images.Float32
 	}
+	s.detail = embedDetail{opt.Encoder.describe(), w.kind.Dim, string(w.kind.Type)}
 	if err := w.all(ctx); err != nil {
 		return stageResult{}, err
 	}

@@ -122,6 +122,7 @@ type (
 		Class   string    `parquet:"class"`
 		Score   float32   `parquet:"score"`
 		Box     []float32 `parquet:"box,list"`
+		Text    string    `parquet:"text"`
 	}
 )
 
@@ -169,14 +170,13 @@ func nestedShards(t *testing.T, dir string, list []photo, vectors bool) []string
 	}
 }
 
-// flatShard writes a row for each object. An image without objects has a row
-// with an empty class.
+// flatShard writes a row for each object. An image without objects has none.
 func flatShard(t *testing.T, dir string, list []photo) string {
 	t.Helper()
 	var rows []flatPhoto
 	for _, p := range list {
 		for _, o := range p.things {
-			rows = append(rows, flatPhoto{p.name, p.png, o.class, 0.9, o.floats()})
+			rows = append(rows, flatPhoto{p.name, p.png, o.class, 0.9, o.floats(), p.text})
 		}
 	}
 	return putParquet(t, filepath.Join(dir, "flat.parquet"), rows)

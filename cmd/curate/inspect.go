@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,14 +17,15 @@ import (
 )
 
 const inspectHelp = `Say what is in a shard, in an output folder or in a model folder: format, rows, row groups, columns
-and types of a shard; stage, counts and provenance of an output; shape and size of a model.`
+and types of a shard; stage, counts and provenance of an output, of chosen images also the classes; shape and size of a
+model.`
 
 func newInspectCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "inspect PATH...",
 		Short:   "what is in a shard, output folder or model",
 		Long:    inspectHelp,
-		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json\n  curate inspect s3://bucket/pool/00000.parquet",
+		Example: "  curate inspect pool/00000.parquet\n  curate inspect out/demo/scores out/demo/models/prior --json\n  curate inspect s3://bucket/pool/00000.parquet\n  curate inspect out/objects out/chosen   # vectors of images, and what was chosen for each class",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("name a shard, an output folder or a model folder")
@@ -59,7 +61,8 @@ func inspect(ctx context.Context, a *app, arg string) ([]any, error) {
 	manifest, err := shards.ReadManifest(ctx, store, manifestName)
 	switch {
 	case err == nil && manifest.Stage != "train":
-		return []any{inspectedOutput{arg, manifest}}, nil
+		found, err := inspectOutput(ctx, store, arg, manifest)
+		return []any{found}, err
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
@@ -132,7 +135,28 @@ func (s inspectedShard) print(a *app) {
 type inspectedOutput struct {
 	Folder   string           `json:"folder"`
 	Manifest *shards.Manifest `json:"manifest"`
+	Images   *imageMeasures   `json:"images,omitempty"` // of a selection of images, without curves
 }
+
+// inspectOutput reads what a stage has beside its manifest.
+func inspectOutput(ctx context.Context, store shards.Store, folder string, m *shards.Manifest) (inspectedOutput, error) {
+	found := inspectedOutput{Folder: folder, Manifest: m}
+	if optionOf(m, "kind") != imagesKind || m.Stage != "select" {
+		return found, nil
+	}
+	raw, err := shards.ReadObject(ctx, store, metricsName, maxMetrics)
+	if err == nil {
+		err = json.Unmarshal(raw, &found.Images)
+	}
+	if err != nil {
+		return found, fmt.Errorf("inspect %s: read %s: %w", folder, metricsName, err)
+	}
+	found.Images.Curves = nil
+	return found, nil
+}
+
+// maxMetrics bounds the file of metrics.
+const maxMetrics = 64 << 20
 
 func (o inspectedOutput) print(a *app) {
 	m := o.Manifest
@@ -149,6 +173,32 @@ func (o inspectedOutput) print(a *app) {
 		fmt.Fprintf(a.stdout, "%-11s %s\n", model.Role, model.Digest)
 	}
 	fmt.Fprintf(a.stdout, "backend     %s\noptions     %s\n", m.Backend, m.Options)
+	var vectors embedDetail
+	if m.Stage == "embed" && decodeDetail(m, &vectors) == nil {
+		fmt.Fprintf(a.stdout, "vectors     of %s, dimension %d, %s: one for each image and each of its objects\n", vectors.Encoder, vectors.Dim, vectors.Type)
+	}
+	if o.Images != nil {
+		o.printImages(a)
+	}
+}
+
+// printImages says what a selection of images chose.
+func (o inspectedOutput) printImages(a *app) {
+	i := o.Images
+	fmt.Fprintf(a.stdout, "method      %s, budget %d, %d images chosen\npage        %s\n", i.Method, i.Budget, i.Chosen, joinPlace(o.Folder, reportName))
+	for _, reason := range slices.Sorted(maps.Keys(i.Filtered)) {
+		fmt.Fprintf(a.stdout, "left out    %s objects: %s\n", progress.Count(i.Filtered[reason]), reason)
+	}
+	for _, warning := range i.Warnings {
+		fmt.Fprintf(a.stdout, "warning     %s\n", warning)
+	}
+	var table [][]string
+	for _, c := range i.Outcome {
+		table = append(table, []string{c.Class, progress.Count(c.Objects), progress.Count(c.Images), progress.Count(c.Quota), progress.Count(c.Chosen), progress.Count(c.Achieved)})
+	}
+	if len(table) > 0 {
+		progress.Table(a.stdout, []string{"class", "objects", "in images", "images asked", "chosen for it", "objects chosen"}, table, []bool{false, true, true, true, true, true})
+	}
 }
 
 // inspectedModel is the shape of a model folder.
