@@ -140,6 +140,9 @@ func TestTrainingLists(t *testing.T) {
 			if !slices.Equal(got.Pretrain.Shards, got.Finetune.Shards) || got.Pretrain.Kind != "automatic" || got.Finetune.Kind != "human" {
 				t.Errorf("the lists are of %v and %v", got.Pretrain, got.Finetune)
 			}
+			if len(got.Pretrain.Labels) != len(list) {
+				t.Fatalf("%d images have labels, want %d", len(got.Pretrain.Labels), len(list))
+			}
 			for i, p := range list {
 				var classes []string
 				for _, o := range p.things {

@@ -205,6 +205,15 @@ func TestBrokenShardAmongGoodOnes(t *testing.T) {
 			t.Errorf("%s counts %+v, failed %v", folders[i], m.Counts, failedInputs(m))
 		}
 	}
+	// An image file that is gone is a fault of the shard that names it.
+	paths := pathsShard(t, filepath.Join(dir, "paths"), photos(6))
+	if err := os.Remove(filepath.Join(dir, "paths/img/photo_004.png")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := curate(t, "embed", "--encoder", nano, "--backend", "go", "--output", filepath.Join(dir, "o/gone"), inputs[0], paths)
+	if code != exitPartial || !strings.Contains(stderr, "photo_004.png") || readManifest(t, filepath.Join(dir, "o/gone")).Counts.Kept != 12 {
+		t.Errorf("an image that is gone: exit %d: %s", code, stderr)
+	}
 	put(t, inputs[1], string(good))
 	for i, c := range commands {
 		mustCurate(t, c...)

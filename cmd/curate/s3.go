@@ -144,7 +144,8 @@ func storeFailed(err error) bool {
 	case errors.As(err, &answered):
 		status = answered.HTTPStatus()
 	default:
-		return errors.As(err, &unanswered)
+		// What the system says of a file on disk is a net.Error, too.
+		return errors.As(err, &unanswered) && !errors.Is(err, fs.ErrNotExist)
 	}
 	switch status {
 	case http.StatusNotFound: // of an object, or of the bucket, the account, ...
