@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -75,7 +76,10 @@ func TestChainedFiltersConserveRows(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(c.filters, ", ", " then "), func(t *testing.T) {
 			config, output := chainConfig(t, []string{dir}, c.filters)
-			mustCurate(t, "run", config, "--quiet")
+			stdout, _ := mustCurate(t, "run", config)
+			if !regexp.MustCompile(`ofds +9 +25`).MatchString(stdout) || !regexp.MustCompile(`(?m)^colorfilter +\d+ `).MatchString(stdout) {
+				t.Errorf("the summary does not say what each filter kept:\n%s", stdout)
+			}
 			first, last := ofRow(decided(t, filepath.Join(output, c.first))), ofRow(decided(t, filepath.Join(output, "selection")))
 			if len(first) != len(rows) || len(last) != len(rows) {
 				t.Fatalf("%d and %d decisions, want %d", len(first), len(last), len(rows))
@@ -105,7 +109,7 @@ func TestChainedFiltersConserveRows(t *testing.T) {
 			if got := keptIDs(t, filepath.Join(output, "data")); !slices.Equal(got, kept) {
 				t.Errorf("data has %v, want %v", got, kept)
 			}
-			stdout, _ := mustCurate(t, "verify", output)
+			stdout, _ = mustCurate(t, "verify", output)
 			if strings.Contains(stdout, "note:") || strings.Count(stdout, "whole") != 5 {
 				t.Errorf("verify says\n%s", stdout)
 			}

@@ -58,6 +58,7 @@ func (r *pipelineRun) printSummary(page string) {
 		fmt.Fprintln(out)
 		progress.Table(out, []string{"domain", "before", "after", "kept"}, r.domainRows(), []bool{false, true, true, true})
 	}
+	r.printChain()
 	fmt.Fprintln(out)
 	if r.kept.manifest != nil {
 		fmt.Fprintf(out, "data    %s\n", r.folder("data"))
@@ -65,6 +66,23 @@ func (r *pipelineRun) printSummary(page string) {
 	if r.config.Report {
 		fmt.Fprintf(out, "report  %s\n", page)
 	}
+}
+
+// printChain says what each of several filters kept of all rows.
+func (r *pipelineRun) printChain() {
+	if len(r.config.Filters) < 2 {
+		return
+	}
+	var rows [][]string
+	for _, filter := range r.config.Filters {
+		m := r.selected.manifest
+		if filter == filterOFDS {
+			m = r.chosen.manifest
+		}
+		rows = append(rows, []string{filter, progress.Count(m.Counts.Kept), share(m.Counts.Kept, m.Counts.RowsIn)})
+	}
+	fmt.Fprintln(r.app.stdout)
+	progress.Table(r.app.stdout, []string{"filter", "kept", "of all rows"}, rows, []bool{false, true, true})
 }
 
 // domainRows is each domain's share of all rows and of the kept ones.
