@@ -118,53 +118,49 @@ def table(figures, methods, measure, budgets):
         print(f"| {method} | " + " | ".join(cells) + " |")
 
 
+def less(figures, method, rival, measure, budgets):
+    """A method's figures less another's, seed by seed; the mean over budgets."""
+    return np.mean([column(figures, method, b, measure) - column(figures, rival, b, measure) for b in budgets], axis=0)
+
+
+def cell(difference, better):
+    mark = {"+": " ▲", "-": " ▽", "=": ""}[verdict(difference, better)]
+    return f"{difference.mean():+.3f} ± {error(difference):.3f}{mark}"
+
+
+def header(first, columns):
+    print(f"\n| {first} |" + "".join(f" {c} |" for c in columns))
+    print("|---|" + "---|" * len(columns))
+
+
 def differences(figures, methods, budgets):
-    """OFDS less each other method, and how often it is ahead."""
-    for rival in ["random"]:
-        print(f"\n**OFDS less {rival}**, paired by seed: mean ± standard error\n")
-        print("| measure |" + "".join(f" B = {b} |" for b in budgets))
-        print("|---|" + "---|" * len(budgets))
-        for measure in MAIN:
-            cells = []
-            for b in budgets:
-                d = column(figures, "ofds", b, measure) - column(figures, rival, b, measure)
-                mark = {"+": " ▲", "-": " ▽", "=": ""}[verdict(d, MEASURES[measure][1])]
-                cells.append(f"{d.mean():+.3f} ± {error(d):.3f}{mark}")
-            print(f"| {MEASURES[measure][0]} | " + " | ".join(cells) + " |")
-    print(f"\n**OFDS against each method**: budgets of {len(budgets)} at which it is ahead / level / behind by more than two standard errors of the paired difference\n")
-    print("| method |" + "".join(f" {m} |" for m in MAIN))
-    print("|---|" + "---|" * len(MAIN))
+    """OFDS less random at each budget, and less each other method over all."""
+    print("\n**OFDS less random**, paired by seed")
+    header("measure", [f"B = {b}" for b in budgets])
+    for measure in MAIN:
+        print(f"| {MEASURES[measure][0]} | " + " | ".join(cell(less(figures, "ofds", "random", measure, [b]), MEASURES[measure][1]) for b in budgets) + " |")
+    print("\n**OFDS less each method**, paired by seed, mean over the budgets")
+    header("method", MAIN)
     for rival in methods:
-        if rival == "ofds":
-            continue
-        cells = []
-        for measure in MAIN:
-            said = [verdict(column(figures, "ofds", b, measure) - column(figures, rival, b, measure), MEASURES[measure][1]) for b in budgets]
-            cells.append(f"{said.count('+')} / {said.count('=')} / {said.count('-')}")
-        print(f"| {rival} | " + " | ".join(cells) + " |")
-
-
-def oracle(objects, images_of_pool, budget):
-    """The most platelets that so many images of a pool can have, as a share."""
-    rare = [np.sum((objects.image == i) & (objects.label == 0)) for i in images_of_pool]
-    return sum(sorted(rare)[::-1][:budget]) / sum(rare)
+        if rival != "ofds":
+            print(f"| {rival} | " + " | ".join(cell(less(figures, "ofds", rival, m, budgets), MEASURES[m][1]) for m in MAIN) + " |")
+    print("\n**Each method less random**, paired by seed, mean over the budgets")
+    header("method", MAIN)
+    for rival in methods:
+        if rival != "random":
+            print(f"| {rival} | " + " | ".join(cell(less(figures, rival, "random", m, budgets), MEASURES[m][1]) for m in MAIN) + " |")
 
 
 def variants(figures, methods, budgets):
-    print("\n**Variants of OFDS**: mean over budgets and seeds of the figure less that of the defaults (random and class_balanced_random for comparison); ▲ better, ▽ worse by more than two standard errors of the seeds\n")
-    print("| variant |" + "".join(f" {m} |" for m in MAIN + ["false"]))
-    print("|---|" + "---|" * (len(MAIN) + 1))
+    print("\n**Variants of OFDS less its defaults**, mean over budgets, paired by seed")
+    columns = MAIN + ["false"]
+    header("variant", columns)
+    print("| the defaults | " + " | ".join(f"{np.mean([column(figures, 'ofds', b, m) for b in budgets]):.3f}" for m in columns) + " |")
     for method in methods:
-        cells = []
-        for measure in MAIN + ["false"]:
-            mean = np.mean([column(figures, method, b, measure) for b in budgets], axis=0)
-            if method == "ofds":
-                cells.append(f"{mean.mean():.3f}")
-                continue
-            d = mean - np.mean([column(figures, "ofds", b, measure) for b in budgets], axis=0)
-            mark = {"+": " ▲", "-": " ▽", "=": ""}[verdict(d, MEASURES[measure][1])]
-            cells.append(f"{d.mean():+.3f}{mark}")
-        print(f"| {'defaults' if method == 'ofds' else method} | " + " | ".join(cells) + " |")
+        if method != "ofds":
+            differing = [less(figures, method, "ofds", m, budgets) for m in columns]
+            marks = [{"+": " ▲", "-": " ▽", "=": ""}[verdict(d, MEASURES[m][1])] for d, m in zip(differing, columns)]
+            print(f"| {method} | " + " | ".join(f"{d.mean():+.3f}{mark}" for d, mark in zip(differing, marks)) + " |")
 
 
 def main():
@@ -179,7 +175,8 @@ def main():
                 os.replace(out + ".part", out)
             objects = Objects(os.path.join(folder, file))
             figures, methods = load(out, Probe(objects, held_out), Probe(other, held_out))
-            done[setting, name] = figures, methods
+            if setting == "final":
+                done[name] = figures
             print(f"\n## {setting}, {name}")
             if setting == "final":
                 for measure in MEASURES:
@@ -187,7 +184,7 @@ def main():
                 differences(figures, methods, BUDGETS)
             else:
                 variants(figures, methods, BUDGETS)
-    quality_plot.draw(plot, done, BUDGETS)
+    quality_plot.draw(plot, done["efficientnet"], BUDGETS)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,10 @@ func run(ctx context.Context, args []string) (err error) {
 		return errors.New("usage: qualitybench final|variants VECTORS OTHER OUT")
 	}
 	final := args[0] == "final"
+	all, err := methods(final)
+	if err != nil {
+		return err
+	}
 	vectors, err := read(ctx, args[1])
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	for seed := range seeds {
 		w := world{seed: seed, parts: parts, vectors: vectors, other: other, out: json.NewEncoder(out)}
-		if err := w.all(ctx, methods(final)); err != nil {
+		if err := w.all(ctx, all); err != nil {
 			return fmt.Errorf("seed %d: %w", seed, err)
 		}
 		if err := out.Flush(); err != nil {
@@ -119,6 +123,9 @@ func (w *world) all(ctx context.Context, methods []method) error {
 		pool, err := w.pool(ctx, m.pool)
 		if err != nil {
 			return err
+		}
+		if m.centre != "" {
+			pool = centred(pool, m.centre)
 		}
 		for _, budget := range budgets() {
 			if err := w.one(ctx, m, pool, budget); err != nil {

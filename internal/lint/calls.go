@@ -23,6 +23,7 @@ var exiting = map[string]string{
 	"internal/s3server/gateway/main.go":     "a program of its own, for tests",
 	"bench/shardbench/main.go":              "a program of its own, for the benchmarks",
 	"bench/ofdsbench/main.go":               "a program of its own, for the benchmarks",
+	"bench/qualitybench/main.go":            "a program of its own, for the benchmarks",
 }
 
 // checkCalls wants panic and exit in their places only. Tests are free.
