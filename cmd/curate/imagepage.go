@@ -78,13 +78,12 @@ func (w *imageSelection) methodTitle() string {
 
 // settings returns the section of the config, and the choice points one by one.
 func (w *imageSelection) settings() (text string, options []report.Fact, err error) {
-	section := w.config
-	section.PoolOptions = section.PoolOptions.WithDefaults()
+	section := w.config.resolved()
 	raw, err := yaml.Marshal(map[string]any{"ofds": section})
 	if err != nil || !w.config.isOFDS() {
 		return string(raw), nil, err
 	}
-	encoded, err := json.Marshal(section.Options.WithDefaults())
+	encoded, err := json.Marshal(section.Options)
 	if err != nil {
 		return "", nil, err
 	}

@@ -80,6 +80,11 @@ func openEmbedded(ctx context.Context, a *app, folder string) (*embedPool, error
 	return &embedPool{store, m, folder}, nil
 }
 
+// selectedFrom tells the next stages where the labels of a selection are.
+type selectedFrom struct {
+	Sidecars []labelFile `json:"sidecars"`
+}
+
 func (p *embedPool) begin(_ context.Context, s *stage) error {
 	s.from(p.manifest)
 	var sidecars []labelFile
@@ -88,7 +93,8 @@ func (p *embedPool) begin(_ context.Context, s *stage) error {
 			sidecars = append(sidecars, labelFile{unit.Shard, joinPlace(p.folder, unit.File), unit.SHA256})
 		}
 	}
-	s.options["objects"], s.options["sidecars"], s.options["labels"] = p.manifest.Key, sidecars, p.places().Labels
+	s.options["objects"], s.options["labels"] = p.manifest.Key, p.places().Labels
+	s.detail = selectedFrom{sidecars}
 	s.options["images"] = p.places()
 	return nil
 }

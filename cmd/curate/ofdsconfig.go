@@ -162,3 +162,16 @@ func (c ofdsConfig) optionsOfOFDS() []string {
 }
 
 func (c ofdsConfig) isOFDS() bool { return c.Method == "" || c.Method == methodOFDS }
+
+// resolved is the config with every choice point written out, for the manifest
+// and the page.
+func (c ofdsConfig) resolved() ofdsConfig {
+	c.PoolOptions = c.PoolOptions.WithDefaults()
+	switch {
+	case c.Stream:
+		c.Options = stream.Options{OFDS: c.Options}.WithDefaults().OFDS
+	case c.isOFDS():
+		c.Options = c.Options.WithDefaults()
+	}
+	return c
+}

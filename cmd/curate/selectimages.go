@@ -82,7 +82,7 @@ func runSelectImages(ctx context.Context, a *app, opt selectImagesOptions) (_ st
 		return stageResult{}, err
 	}
 	st.options["kind"] = imagesKind
-	st.options["selection"], st.options["seed"], st.options["unit"] = opt.Config, opt.Seed, string(scoring.Document)
+	st.options["selection"], st.options["seed"], st.options["unit"] = opt.Config.resolved(), opt.Seed, string(scoring.Document)
 	if w.earlier, err = readWithin(ctx, a, opt.Earlier, string(scoring.Document), opt.Pool.manifestInputs(st)); err != nil {
 		return stageResult{}, err
 	}

@@ -91,10 +91,8 @@ func writeManifests(ctx context.Context, s *stage, selection *selection) error {
 // labelFiles returns the sidecars with the automatic labels that a selection
 // says it was made from.
 func labelFiles(selection *shards.Manifest) ([]labelFile, error) {
-	var options struct {
-		Sidecars []labelFile `json:"sidecars"`
-	}
-	return options.Sidecars, json.Unmarshal(selection.Options, &options)
+	var from selectedFrom
+	return from.Sidecars, decodeDetail(selection, &from)
 }
 
 // writeTrainingList writes one list, of the kept rows or of all.
