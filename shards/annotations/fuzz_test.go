@@ -148,7 +148,7 @@ func FuzzCounts(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, packed string) {
-		list, err := unpackCounts(packed)
+		list, err := pipeline.UnpackRuns(packed)
 		if err == nil && len(list) > len(packed) {
 			t.Fatalf("%d runs of %d characters", len(list), len(packed))
 		}

@@ -91,7 +91,7 @@ func FuzzRuns(f *testing.F) {
 	f.Add([]byte("23<X1V1oN"))
 	f.Add([]byte("05PeQ32PeQ3]dQ3"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if counts, err := unpackRuns(b); err == nil && len(counts) > len(b) {
+		if counts, err := pipeline.UnpackRuns(string(b)); err == nil && len(counts) > len(b) {
 			t.Errorf("%d runs of %d bytes", len(counts), len(b))
 		}
 	})

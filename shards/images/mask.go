@@ -64,9 +64,9 @@ func parseRuns(f fields) (*pipeline.Mask, error) {
 	var err error
 	switch c := f["counts"].(type) {
 	case string:
-		counts, err = unpackRuns([]byte(c))
+		counts, err = pipeline.UnpackRuns(c)
 	case []byte:
-		counts, err = unpackRuns(c)
+		counts, err = pipeline.UnpackRuns(string(c))
 	default:
 		n, ok := lengthOf(c)
 		if !ok {
@@ -91,57 +91,4 @@ func parseRuns(f fields) (*pipeline.Mask, error) {
 		return nil, fmt.Errorf("runs of %d pixels in all, for %d x %d", total, h, w)
 	}
 	return &pipeline.Mask{Counts: counts, Height: int(h), Width: int(w)}, nil
-}
-
-// unpackRuns decodes COCO's string of run lengths: 5 bits a character, the lowest
-// first, a sixth for more; from the third run on as differences to the run two
-// before.
-func unpackRuns(s []byte) ([]uint32, error) {
-	var counts []uint32
-	for at := 0; at < len(s); {
-		var v int64
-		for shift := 0; ; shift += 5 {
-			if at == len(s) || shift > 35 {
-				return nil, errors.New("run lengths cut short, or one too long")
-			}
-			c := int64(s[at]) - 48
-			if c < 0 || c > 63 {
-				return nil, fmt.Errorf("run lengths with the character %q", s[at])
-			}
-			at++
-			v |= c & 31 << shift
-			if c&32 == 0 {
-				if c&16 != 0 {
-					v |= -1 << (shift + 5)
-				}
-				break
-			}
-		}
-		if n := len(counts); n > 2 {
-			v += int64(counts[n-2])
-		}
-		if v < 0 || v > math.MaxUint32 {
-			return nil, fmt.Errorf("run %d is no length", len(counts))
-		}
-		counts = append(counts, uint32(v))
-	}
-	return counts, nil
-}
-
-// maskArea returns the area of a mask in square pixels. That of polygons is by
-// their corners; where they overlap it counts twice, as in COCO's own files.
-func maskArea(m *pipeline.Mask) float32 {
-	total := 0.0
-	for i := 1; i < len(m.Counts); i += 2 {
-		total += float64(m.Counts[i])
-	}
-	for _, p := range m.Polygons {
-		twice := 0.0
-		for i := 0; i < len(p); i += 2 {
-			k := (i + 2) % len(p)
-			twice += float64(p[i])*float64(p[k+1]) - float64(p[k])*float64(p[i+1])
-		}
-		total += math.Abs(twice) / 2
-	}
-	return float32(total)
 }

@@ -77,7 +77,7 @@ func (d *decoder) region(o *pipeline.Object, get property) error {
 		return columnError(name, err)
 	}
 	if o.Mask != nil {
-		o.Area = maskArea(o.Mask)
+		o.Area = float32(o.Mask.Area())
 	}
 	if v, name, _ := get(area); v != nil {
 		f, ok := floatOf(v)
