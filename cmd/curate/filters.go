@@ -143,26 +143,6 @@ func (r *pipelineRun) runSelectImages(ctx context.Context, output, earlier strin
 	return r.chosen, err
 }
 
-// endImages tells the user what came out of a run without texts.
-func (r *pipelineRun) endImages(nothing bool) error {
-	switch {
-	case r.app.json:
-		if err := r.app.printJSON(r.kept.manifest); err != nil {
-			return err
-		}
-	case r.app.quiet:
-	case nothing:
-		fmt.Fprintf(r.app.stdout, "nothing to do: %s is complete\n", r.config.Output)
-	default:
-		r.printImages()
-	}
-	if err := r.kept.err(); err != nil {
-		return err
-	}
-	r.sayDone(nothing)
-	return nil
-}
-
 // printImages prints the table of counts.
 func (r *pipelineRun) printImages() {
 	out, counts := r.app.stdout, r.chosen.manifest.Counts

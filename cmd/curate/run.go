@@ -124,18 +124,15 @@ func runPipeline(ctx context.Context, a *app, c config) error {
 
 // end writes the report and tells the user what came out.
 func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
-	page := r.folder(reportName)
-	if !r.config.has(filterColor) {
-		return r.endImages(nothing)
-	}
-	if r.config.Report && nothing {
+	texts := r.config.has(filterColor) // a page of images is written with their selection
+	if texts && r.config.Report && nothing {
 		there, err := r.hasReport(ctx)
 		if err != nil {
 			return err
 		}
 		nothing = there
 	}
-	if r.config.Report && !nothing {
+	if texts && r.config.Report && !nothing {
 		if err := r.writeReport(ctx); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
@@ -148,8 +145,10 @@ func (r *pipelineRun) end(ctx context.Context, nothing bool) error {
 	case r.app.quiet:
 	case nothing:
 		fmt.Fprintf(r.app.stdout, "nothing to do: %s is complete\n", r.config.Output)
+	case texts:
+		r.printSummary(r.folder(reportName))
 	default:
-		r.printSummary(page)
+		r.printImages()
 	}
 	if err := errors.Join(r.score.err(), r.newFailures()); err != nil {
 		return err

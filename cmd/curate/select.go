@@ -182,10 +182,8 @@ func runSelect(ctx context.Context, a *app, scores, output, earlier string, opt 
 	}
 	decisions := splitByShard(filter.Decide(ctx, pool, cut))
 	defer decisions.stop()
-	for i := range s.inputs {
-		if err := selectShard(ctx, s, &s.inputs[i], decisions); err != nil {
-			return stageResult{}, nil, err
-		}
+	if err := s.writeSelections(ctx, decisions.of); err != nil {
+		return stageResult{}, nil, err
 	}
 	if err := decisions.end(); err != nil {
 		return stageResult{}, nil, err
@@ -195,22 +193,28 @@ func runSelect(ctx context.Context, a *app, scores, output, earlier string, opt 
 	return result, cut, err
 }
 
-// selectShard writes the decisions of one shard. Selecting is quick, so units
-// are always written anew.
-func selectShard(ctx context.Context, s *stage, in *stageInput, decisions *shardDecisions) error {
-	if in.fault != "" {
-		return nil
+// writeSelections writes the decisions of every shard to a file. Selecting is
+// quick, so units are always written anew.
+func (s *stage) writeSelections(ctx context.Context, of func(shard string) iter.Seq2[*pipeline.Decisions, error]) error {
+	for i := range s.inputs {
+		in := &s.inputs[i]
+		if in.fault != "" {
+			continue
+		}
+		record := shards.Unit{Shard: in.Shard, Key: in.digest}
+		err := s.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
+			counts, err := writeDecisions(out, of(in.Shard))
+			record.Rows, record.Counts = counts.RowsIn, counts
+			return true, err
+		})
+		if err != nil {
+			return fmt.Errorf("write selection of %s: %w", in.Shard, err)
+		}
+		if in.rows < 0 { // no stage before has counted them
+			in.rows = record.Rows
+		}
+		s.addUnits(record)
 	}
-	record := shards.Unit{Shard: in.Shard, Key: in.digest}
-	err := s.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-		counts, err := writeDecisions(out, decisions.of(in.Shard))
-		record.Rows, record.Counts = counts.RowsIn, counts
-		return true, err
-	})
-	if err != nil {
-		return fmt.Errorf("write selection of %s: %w", in.Shard, err)
-	}
-	s.units = append(s.units, record)
 	return nil
 }
 

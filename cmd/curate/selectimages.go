@@ -191,29 +191,7 @@ func (w *imageSelection) writeDecisions(ctx context.Context) error {
 	for _, c := range w.outcome.Chosen {
 		outcome[w.pool.Images[c.Image].RowID] = ""
 	}
-	return w.writeEachDecisions(ctx, func(shard string) iter.Seq2[*pipeline.Decisions, error] { return w.rows.decisions(shard, outcome) })
-}
-
-// writeEachDecisions writes a file for each shard.
-func (w *imageSelection) writeEachDecisions(ctx context.Context, of func(shard string) iter.Seq2[*pipeline.Decisions, error]) error {
-	for i := range w.stage.inputs {
-		in := &w.stage.inputs[i]
-		if in.fault != "" {
-			continue
-		}
-		record := shards.Unit{Shard: in.Shard, Key: in.digest}
-		err := w.stage.writeUnit(ctx, outputName(in.Shard), &record, func(_ context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			counts, err := writeDecisions(out, of(in.Shard))
-			record.Rows, record.Counts = counts.RowsIn, counts
-			return true, err
-		})
-		if err != nil {
-			return fmt.Errorf("write selection of %s: %w", in.Shard, err)
-		}
-		in.rows = record.Rows
-		w.stage.addUnits(record)
-	}
-	return nil
+	return w.stage.writeSelections(ctx, func(shard string) iter.Seq2[*pipeline.Decisions, error] { return w.rows.decisions(shard, outcome) })
 }
 
 // choices are the chosen images as the table of choices has them.

@@ -77,7 +77,7 @@ func (w *imageSelection) runStreamed(ctx context.Context) error {
 	}
 	decisions := splitByShard(s.decisions(ctx))
 	defer decisions.stop()
-	if err := w.writeEachDecisions(ctx, decisions.of); err != nil {
+	if err := w.stage.writeSelections(ctx, decisions.of); err != nil {
 		return err
 	}
 	if err := decisions.end(); err != nil {

@@ -2,11 +2,9 @@ package lm
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,16 +109,8 @@ func (m *Model) Validate() error {
 func (m *Model) Digest() string {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%+v\n", m.Config.maths())
-	buffer := make([]byte, 0, 1<<16)
 	for _, p := range m.Params {
-		fmt.Fprintf(hash, "%s %v\n", p.Name, p.Shape)
-		for chunk := range slices.Chunk(p.Data, 1<<14) {
-			buffer = buffer[:0]
-			for _, v := range chunk {
-				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
-			}
-			hash.Write(buffer)
-		}
+		p.Digest(hash, p.Name)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }

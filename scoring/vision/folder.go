@@ -2,11 +2,9 @@ package vision
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/curate-data/curate/scoring/safetensors"
@@ -86,16 +84,8 @@ func (w *weights) get(role string) safetensors.Tensor { return w.params[slices.I
 func (w *weights) digest(more ...any) string {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%+v\n%v\n", w.shape, more)
-	buffer := make([]byte, 0, 1<<16)
 	for i, p := range w.params {
-		fmt.Fprintf(hash, "%s %v\n", w.roles[i], p.Shape)
-		for chunk := range slices.Chunk(p.Data, 1<<14) {
-			buffer = buffer[:0]
-			for _, v := range chunk {
-				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
-			}
-			hash.Write(buffer)
-		}
+		p.Digest(hash, w.roles[i])
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }

@@ -2,11 +2,9 @@ package sam2
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gomlx/gomlx/core/graph"
@@ -193,16 +191,8 @@ func (m *Model) Digest() string { return m.digest }
 func digest(c *checkpoint, options Options) string {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%+v %s %s raw=%t\n", c.config, c.input, options.Vector, options.Raw)
-	buffer := make([]byte, 0, 1<<16)
 	for _, t := range slices.Concat(c.image, c.object) {
-		fmt.Fprintf(hash, "%s %v\n", t.Name, t.Shape)
-		for chunk := range slices.Chunk(t.Data, 1<<14) {
-			buffer = buffer[:0]
-			for _, v := range chunk {
-				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
-			}
-			hash.Write(buffer)
-		}
+		t.Digest(hash, t.Name)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }
