@@ -207,7 +207,7 @@ func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) 
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.
 func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) error {
-	if have := config.Embeddings(); tok.VocabSize() > have {
+	if have := config.Embeddings; tok.VocabSize() > have {
 		return fmt.Errorf("model %s has %d embeddings, its tokenizer.json has ids up to %d: they do not belong together", folder, have, tok.VocabSize()-1)
 	}
 	return nil

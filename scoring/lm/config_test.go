@@ -74,13 +74,14 @@ func TestHarmlessConfigsPass(t *testing.T) {
 // An absent key has OLMo's own default, and those are not the paper's.
 func TestAbsentKeysHaveOLMosDefaults(t *testing.T) {
 	var c Config
-	if err := json.Unmarshal([]byte(`{}`), &c); err != nil {
+	if err := json.Unmarshal([]byte(`{"model_type": "hf_olmo", "activation_type": "gelu", "rope": true, "include_bias": false, "weight_tying": false,
+		"attention_layer_norm": true, "attention_dropout": 0, "residual_dropout": 0, "embedding_dropout": 0}`), &c); err != nil {
 		t.Fatal(err)
 	}
-	if c.DModel != 768 || c.NumHeads != 12 || c.Hidden() != 4*768 || c.VocabSize != 50257 || c.Embeddings() != 50304 {
+	if c.Width != 768 || c.Heads != 12 || c.Hidden != 4*768 || c.VocabSize != 50257 || c.Embeddings != 50304 {
 		t.Errorf("defaults are %+v", c)
 	}
-	err := c.Validate()
+	err := json.Unmarshal([]byte(`{"model_type": "hf_olmo"}`), &c)
 	for _, key := range []string{"activation_type", "rope", "include_bias", "weight_tying", "attention_layer_norm", "attention_dropout"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("defaults are not refused for %s: %v", key, err)
@@ -94,8 +95,8 @@ func TestPaperPreset(t *testing.T) {
 		t.Fatal(err)
 	}
 	// colorfilter base.yaml: 151.0 M without, 254.07 M with two 50304-row matrices.
-	if c.Embeddings() != 50304 || c.HeadDim() != 64 || math.Abs(float64(c.NumParams())/1e6-254.07) > 0.01 {
-		t.Errorf("%d embeddings, head width %d, %d parameters", c.Embeddings(), c.HeadDim(), c.NumParams())
+	if c.Embeddings != 50304 || c.HeadDim != 64 || math.Abs(float64(c.NumParams())/1e6-254.07) > 0.01 {
+		t.Errorf("%d embeddings, head width %d, %d parameters", c.Embeddings, c.HeadDim, c.NumParams())
 	}
 	for _, name := range PresetNames() {
 		if _, err := Preset(name, 4096, 256); err != nil {

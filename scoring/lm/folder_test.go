@@ -70,7 +70,7 @@ func TestSaveAndLoadKeepEveryBit(t *testing.T) {
 // config.json keeps keys that curate knows nothing of.
 func TestPublishedFolderSurvives(t *testing.T) {
 	model, _ := loadGolden(t, "heads16")
-	model.Config.Other["a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
+	model.Config.Keys["a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
 	dir := t.TempDir()
 	if err := model.Save(dir, nil); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestDigestSeesEveryWeight(t *testing.T) {
 		t.Error("a changed last weight does not change the digest")
 	}
 	other := nano(t)
-	other.Config.RopeTheta++
+	other.Config.Rope.Theta++
 	if other.Digest() == before {
 		t.Error("another rope_theta does not change the digest")
 	}

@@ -112,7 +112,7 @@ func TestLossesEqualOLMo(t *testing.T) {
 		for _, name := range goldenCases() {
 			model, want := loadGolden(t, name)
 			got := call(t, be, func(in []*graph.Node) []*graph.Node {
-				loss, logZ := Losses(model.Config, in[1:], in[0])
+				loss, logZ := Losses(model.Config, in[1:], Inputs{Tokens: in[0]})
 				return []*graph.Node{loss, logZ}
 			}, inputsOf(model, want.Tokens)...)
 			worst := max(furthest(t, got[0], want.Loss), furthest(t, got[1], want.LogZ))
@@ -144,7 +144,7 @@ func TestGradientsEqualOLMo(t *testing.T) {
 		for _, name := range goldenCases() {
 			model, want := loadGolden(t, name)
 			got := call(t, be, func(in []*graph.Node) []*graph.Node {
-				loss, logZ := Losses(model.Config, in[1:], in[0])
+				loss, logZ := Losses(model.Config, in[1:], Inputs{Tokens: in[0]})
 				total := graph.Add(graph.ReduceAllMean(loss), graph.MulScalar(graph.ReduceAllMean(graph.Square(logZ)), 1e-4))
 				return graph.Gradient(total, in[1:]...)
 			}, inputsOf(model, want.Tokens)...)

@@ -1,6 +1,7 @@
 package lm
 
 import (
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -20,7 +21,7 @@ const (
 func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
 	logZ = logSumExp(hidden, head)
 	rows := graph.Gather(head, graph.ExpandAxes(targets, -1)) // [N,d]
-	target := graph.ReduceSum(graph.Mul(hidden, rows), -1)
+	target := graph.ReduceSum(graph.Mul(graph.ConvertDType(hidden, dtypes.Float32), graph.ConvertDType(rows, dtypes.Float32)), -1)
 	return graph.Sub(logZ, target), logZ
 }
 
@@ -61,6 +62,7 @@ func slicedLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 		return logSumExpGradient(hidden, head, logZ, arriving, parts)
 	})
 	carrier := graph.Reshape(graph.Slice(joined, graph.AxisRange(0, rows), graph.AxisRange(0, 1)), rows)
+	carrier = graph.ConvertDType(carrier, dtypes.Float32)
 	return graph.Add(logZ, graph.Sub(carrier, graph.StopGradient(carrier)))
 }
 
@@ -71,7 +73,7 @@ func runningLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 	var top, sum *graph.Node
 	for i, part := range parts {
 		h, w := part.inputs(hidden, head, sum)
-		logits := linear(h, w)
+		logits := logitsOf(h, w)
 		sliceTop := graph.ReduceAndKeep(logits, graph.ReduceMax, -1)
 		if part.column == 0 {
 			top, sum = sliceTop, sumExp(logits, sliceTop)
@@ -85,6 +87,11 @@ func runningLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 		}
 	}
 	return join(done)
+}
+
+// logitsOf is hidden wᵀ in float32, whatever the type of weights.
+func logitsOf(hidden, w *graph.Node) *graph.Node {
+	return graph.Dot(hidden, w).WithOutputDType(dtypes.Float32).General([]int{1}, nil, []int{1}, nil)
 }
 
 func sumExp(logits, top *graph.Node) *graph.Node {
@@ -102,7 +109,7 @@ func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) 
 	for i, part := range parts {
 		h, w := part.inputs(hidden, head, byHidden)
 		rows := graph.AxisRange(part.row, part.row+part.rows)
-		p := graph.Exp(graph.Sub(linear(h, w), graph.SliceAxis(logZ, 0, rows)))
+		p := graph.Exp(graph.Sub(logitsOf(h, w), graph.SliceAxis(logZ, 0, rows)))
 		p = graph.Mul(p, graph.SliceAxis(arriving, 0, rows)) // [n,c]
 		share := graph.DotGeneral(p, []int{1}, nil, w, []int{0}, nil)
 		if part.column == 0 {

@@ -47,7 +47,7 @@ func NewScorer(be *backend.Backend, models []*Model, options ScorerOptions) (*Sc
 		return nil, fmt.Errorf("set up scorer: %w", err)
 	}
 	s := &Scorer{be: be, options: options, buckets: buckets(options)}
-	compiled := map[maths]*graph.Exec{}
+	compiled := map[Arch]*graph.Exec{}
 	for i, m := range models {
 		err := backend.Catch(fmt.Sprintf("put model %d on %s", i, be.Name), func() error { return s.add(m, compiled) })
 		if err != nil {
@@ -79,11 +79,11 @@ func (o ScorerOptions) validate(models []*Model) error {
 	return errors.Join(faults...)
 }
 
-func (s *Scorer) add(m *Model, compiled map[maths]*graph.Exec) error {
-	key, config := m.Config.maths(), m.Config
+func (s *Scorer) add(m *Model, compiled map[Arch]*graph.Exec) error {
+	key, config := m.Config.Arch, m.Config
 	if compiled[key] == nil {
 		exec, err := graph.NewExec(s.be.Backend, func(inputs []*graph.Node) *graph.Node {
-			loss, _ := Losses(config, inputs[1:], inputs[0])
+			loss, _ := Losses(config, inputs[1:], Inputs{Tokens: inputs[0]})
 			return loss
 		})
 		if err != nil {
@@ -91,7 +91,7 @@ func (s *Scorer) add(m *Model, compiled map[maths]*graph.Exec) error {
 		}
 		compiled[key] = exec
 	}
-	model := deviceModel{exec: compiled[key], embeddings: config.Embeddings()}
+	model := deviceModel{exec: compiled[key], embeddings: config.Embeddings}
 	s.models = append(s.models, model)
 	last := &s.models[len(s.models)-1]
 	for _, p := range m.Params {

@@ -64,7 +64,7 @@ func zeros(spec lm.ParamSpec) *tensors.Tensor {
 
 // lossOf returns the mean loss and the weighted z-loss of tokens [B,T].
 func (e *engine) lossOf(params []*graph.Node, tokens *graph.Node) (loss, z *graph.Node) {
-	losses, logZ := lm.Losses(e.model, params, tokens)
+	losses, logZ := lm.Losses(e.model, params, lm.Inputs{Tokens: tokens})
 	return graph.ReduceAllMean(losses), graph.MulScalar(graph.ReduceAllMean(graph.Square(logZ)), e.opt.ZLoss)
 }
 
@@ -111,7 +111,7 @@ func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
 // evalGraph takes weights and tokens [B,T] and returns mean losses [B].
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	n := len(e.specs)
-	losses, _ := lm.Losses(e.model, in[:n], in[n])
+	losses, _ := lm.Losses(e.model, in[:n], lm.Inputs{Tokens: in[n]})
 	return []*graph.Node{graph.ReduceMean(losses, -1)}
 }
 

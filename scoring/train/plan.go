@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/lm"
@@ -58,16 +57,7 @@ const (
 // hold activations of at a time, at least 1. The estimate of bytes per token
 // was fitted to peak memory on xla:cpu, where it is within 10 %.
 func sequencesThatFit(model lm.Config, length int, backendName string) int {
-	width, heads := model.DModel, model.DModel/model.HeadDim()
-	perToken := 0
-	for _, spec := range lm.ParamSpecs(model) {
-		if strings.HasSuffix(spec.Name, ".att_proj.weight") { // once a layer
-			perToken += 4 * (24*width + 2*heads*length)
-		}
-		if strings.HasSuffix(spec.Name, ".wte.weight") {
-			perToken += 4 * 2 * spec.Shape[0]
-		}
-	}
+	perToken := model.Layers*4*(24*model.Width+2*model.Heads*length) + 4*2*model.Embeddings
 	limit := int64(hostActivations)
 	if backendName == backend.CUDA {
 		limit = cardActivations
