@@ -18,6 +18,9 @@ func (m *decoder) attention(x *graph.Node, w map[role]*graph.Node, i int) *graph
 	if m.Rope.Dim > 0 {
 		q, k = m.rope.apply(q), m.rope.apply(k)
 	}
+	if m.ByLayer {
+		q = graph.MulScalar(q, 1/float64(i+1))
+	}
 	if group := m.Heads / m.KVHeads; group > 1 {
 		// Query heads of a group attend together: [B,KVHeads,group,T,h] as rows.
 		q = graph.Reshape(q, batch, m.KVHeads, group, length, m.HeadDim)
