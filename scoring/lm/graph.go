@@ -15,10 +15,14 @@ type Inputs struct {
 	// documents: a token sees those of its own segment only, and its position
 	// counts from the segment's beginning. Both nil: a row is one document.
 	Segments, Positions *graph.Node
+	// Recompute keeps only the input of each layer for the backward pass, which
+	// computes the layer again (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+	Recompute bool
 }
 
 // Losses builds the decoder's graph on params, which are in the order of
-// ParamSpecs and of one type, float32 or bfloat16. It returns, [B,T-1] float32 each and
+// ParamSpecs. The matrices of layers (LinearWeights) are of one type, float32 or bfloat16, in which
+// the decoder computes; the others are of that type or float32. It returns, [B,T-1] float32 each and
 // for the position that predicts token t+1: the loss, -ln p(token t+1 | tokens
 // before it) in nats, and logZ, the log of the softmax's denominator, which
 // training regularises. The softmax runs over all Embeddings rows of the head.
@@ -49,6 +53,7 @@ func Losses(c Config, params []*graph.Node, in Inputs) (loss, logZ *graph.Node) 
 type decoder struct {
 	Arch
 	in     Inputs
+	dtype  dtypes.DType // of what layers read and write
 	global map[role]*graph.Node
 	layers []map[role]*graph.Node
 	rope   rope
@@ -70,6 +75,7 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 			m.layers[p.layer][p.role] = params[i]
 		}
 	}
+	m.dtype = m.layers[0][attnOut].DType()
 	if a.Rope.Dim > 0 {
 		m.rope = newRope(a.Rope, in)
 	}
@@ -82,18 +88,26 @@ func (m *decoder) hidden() *graph.Node {
 	if rows := m.global[positionRows]; rows != nil {
 		x = graph.Add(x, m.learnedPositions(rows, x))
 	}
+	x = graph.ConvertDType(x, m.dtype)
 	for i, w := range m.layers {
+		if m.in.Recompute {
+			x = x.Checkpoint()
+		}
 		x = m.block(x, w, i)
+	}
+	if m.in.Recompute {
+		x = x.StopCheckpoint()
 	}
 	return m.norm(x, m.global[finalNorm], m.global[finalNormBias])
 }
 
 // head returns the head's weights, [V,d].
 func (m *decoder) head() *graph.Node {
+	w := m.global[head]
 	if m.Tied {
-		return m.global[embedding]
+		w = m.global[embedding]
 	}
-	return m.global[head]
+	return graph.ConvertDType(w, m.dtype)
 }
 
 func (m *decoder) learnedPositions(rows, x *graph.Node) *graph.Node {
@@ -150,7 +164,15 @@ func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node {
 	if bias == nil {
 		return y
 	}
-	return graph.Add(y, graph.ExpandLeftToRank(bias, y.Rank()))
+	return sum(y, graph.ExpandLeftToRank(bias, y.Rank()))
+}
+
+// sum is x + y in the type of x; in float32 where y is, so that the gradient of a bias is added up in float32.
+func sum(x, y *graph.Node) *graph.Node {
+	if x.DType() == y.DType() {
+		return graph.Add(x, y)
+	}
+	return inFloat32(x, func(x *graph.Node) *graph.Node { return graph.Add(x, y) })
 }
 
 // inFloat32 runs f on x in float32, whatever x's type.
