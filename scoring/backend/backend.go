@@ -31,6 +31,7 @@ type Backend struct {
 	compute.Backend
 	Name   string // xla:cuda, xla:cpu or go: part of what decides a loss's last bits
 	Notice string // one line for people: what was chosen, and why
+	Plugin Plugin // what runs behind xla:cuda and xla:cpu
 }
 
 // Close gives the device back. Tensors on it are void.

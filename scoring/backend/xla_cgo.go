@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
 	"k8s.io/klog/v2"
 )
 
@@ -42,14 +43,32 @@ func openXLA(spec string) (*Backend, error) {
 	// hangs on it is said here. TF32 would cost about three digits of a loss.
 	options := fmt.Sprintf(",tf32=false,shared_buffers=%t", name == CPU)
 	var be compute.Backend
+	var facts Plugin
 	err := Catch("open backend "+spec+", plugin "+plugin, func() (err error) {
-		be, err = xla.New(plugin + options)
+		if be, err = xla.New(plugin + options); err != nil {
+			return err
+		}
+		facts, err = pluginFacts(plugin)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{Backend: be, Name: name, Notice: name + ", plugin " + plugin}, nil
+	return &Backend{Backend: be, Name: name, Notice: name + ", plugin " + plugin, Plugin: facts}, nil
+}
+
+// pluginFacts asks the plugin that go-xla has loaded for its versions.
+func pluginFacts(path string) (Plugin, error) {
+	loaded, err := pjrt.GetPlugin(path) // the one that is loaded, not another
+	if err != nil {
+		return Plugin{}, err
+	}
+	major, minor := loaded.Version()
+	facts := Plugin{Path: path, API: fmt.Sprintf("%d.%d", major, minor)}
+	if version, ok := loaded.Attributes()["stablehlo_current_version"].([]int64); ok {
+		facts.StableHLO = strings.ReplaceAll(strings.Trim(fmt.Sprint(version), "[]"), " ", ".")
+	}
+	return facts, nil
 }
 
 // checkPlugin refuses what go-xla would trip over.

@@ -29,3 +29,4 @@ $olmo/bin/python scripts/golden/make_train.py
 $vision/bin/python scripts/golden/make_pixels.py scoring/vision/pixels/testdata
 $vision/bin/python scripts/golden/make_vision.py scoring/vision/testdata
 $vision/bin/python scripts/golden/make_sam2.py scoring/vision/sam2/testdata
+$vision/bin/python scripts/golden/make_safetensors.py scoring/safetensors/testdata
