@@ -156,3 +156,17 @@ func text(column *array.String, i int) string {
 	}
 	return column.Value(i)
 }
+
+// TokensOf returns the ids of a batch that TokenizeStage made, which live as long
+// as the batch, and why rows cannot be scored, empty where they can.
+func TokensOf(b pipeline.Batch) (*array.List, []pipeline.Reason, error) {
+	rows, err := tokenRowsOf(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	reasons := make([]pipeline.Reason, b.NumRows())
+	for i := range reasons {
+		reasons[i] = pipeline.Reason(rows.reason.Value(i))
+	}
+	return b.Record.Column(0).(*array.List), reasons, nil
+}
