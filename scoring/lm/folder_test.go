@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/curate-data/curate/scoring/safetensors"
+	"github.com/curate-data/curate/scoring/safetensors/safetensorstest"
 )
 
 func nano(t *testing.T) *Model {
@@ -92,6 +93,22 @@ func TestPublishedFolderSurvives(t *testing.T) {
 	}
 }
 
+// Weights in several files are the weights in one.
+func TestSeveralFiles(t *testing.T) {
+	model, dir := nano(t), t.TempDir()
+	if err := model.Save(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	safetensorstest.Split(t, dir, 3)
+	loaded, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Digest() != model.Digest() {
+		t.Error("other weights")
+	}
+}
+
 func readJSON(t *testing.T, path string, into any) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -140,7 +157,7 @@ func TestBrokenFoldersAreNamed(t *testing.T) {
 		"several files": {func(t *testing.T, dir string) {
 			remove("model.safetensors")(t, dir)
 			write(t, dir, "model.safetensors.index.json", []byte("{}"))
-		}, []string{"several files"}},
+		}, []string{"model.safetensors.index.json: weight_map is missing"}},
 		"config not json": {func(t *testing.T, dir string) { write(t, dir, "config.json", []byte("{")) }, []string{"config.json"}},
 		"config huge":     {func(t *testing.T, dir string) { write(t, dir, "config.json", make([]byte, 1<<20+1)) }, []string{"more than"}},
 		"missing tensors": {rewrite(func(m *Model) { m.Params = m.Params[2 : len(m.Params)-1] }),

@@ -19,6 +19,7 @@ const (
 // headLosses returns loss and logZ, [N] each, of hidden [N,d] under head [V,d]
 // and targets [N] int32.
 func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
+	hidden = graph.ConvertDType(hidden, head.DType()) // the target's logit is of the same numbers as the others
 	logZ = logSumExp(hidden, head)
 	rows := graph.Gather(head, graph.ExpandAxes(targets, -1)) // [N,d]
 	target := graph.ReduceSum(graph.Mul(graph.ConvertDType(hidden, dtypes.Float32), graph.ConvertDType(rows, dtypes.Float32)), -1)
@@ -141,7 +142,7 @@ func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) 
 func (s slice) inputs(hidden, head, before *graph.Node) (h, w *graph.Node) {
 	h = graph.SliceAxis(hidden, 0, graph.AxisRange(s.row, s.row+s.rows))
 	if before != nil {
-		h = graph.SchedulingBarrier(h, graph.LessThan(graph.ReduceAllMax(before), graph.Infinity(h.Graph(), h.DType(), -1)))
+		h = graph.SchedulingBarrier(h, graph.LessThan(graph.ReduceAllMax(before), graph.Infinity(h.Graph(), before.DType(), -1)))
 	}
 	return h, graph.SliceAxis(head, 0, graph.AxisRange(s.column, s.column+s.columns))
 }

@@ -30,3 +30,4 @@ $vision/bin/python scripts/golden/make_families.py scoring/lm/testdata/families
 $vision/bin/python scripts/golden/make_pixels.py scoring/vision/pixels/testdata
 $vision/bin/python scripts/golden/make_vision.py scoring/vision/testdata
 $vision/bin/python scripts/golden/make_sam2.py scoring/vision/sam2/testdata
+$vision/bin/python scripts/golden/make_safetensors.py scoring/safetensors/testdata
