@@ -15,10 +15,14 @@ type Inputs struct {
 	// documents: a token sees those of its own segment only, and its position
 	// counts from the segment's beginning. Both nil: a row is one document.
 	Segments, Positions *graph.Node
+	// Recompute keeps only the input of each layer for the backward pass, which
+	// computes the layer again (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+	Recompute bool
 }
 
 // Losses builds the decoder's graph on params, which are in the order of
-// ParamSpecs and of one type, float32 or bfloat16. It returns, [B,T-1] float32 each and
+// ParamSpecs. The matrices of layers (LinearWeights) are of one type, float32 or bfloat16, in which
+// the decoder computes; the others are of that type or float32. It returns, [B,T-1] float32 each and
 // for the position that predicts token t+1: the loss, -ln p(token t+1 | tokens
 // before it) in nats, and logZ, the log of the softmax's denominator, which
 // training regularises. The softmax runs over all Embeddings rows of the head.
@@ -49,6 +53,7 @@ func Losses(c Config, params []*graph.Node, in Inputs) (loss, logZ *graph.Node) 
 type decoder struct {
 	Arch
 	in     Inputs
+	dtype  dtypes.DType // of what layers read and write
 	global map[role]*graph.Node
 	layers []map[role]*graph.Node
 	rope   rope
@@ -70,6 +75,7 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 			m.layers[p.layer][p.role] = params[i]
 		}
 	}
+	m.dtype = m.layers[0][attnOut].DType()
 	if a.Rope.Dim > 0 {
 		m.rope = newRope(a.Rope, in)
 	}
@@ -80,20 +86,30 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 func (m *decoder) hidden() *graph.Node {
 	x := graph.Gather(m.global[embedding], graph.ExpandAxes(m.in.Tokens, -1)) // [B,T,d]
 	if rows := m.global[positionRows]; rows != nil {
-		x = graph.Add(x, m.learnedPositions(rows, x))
+		x = graph.Add(graph.ConvertDType(x, dtypes.Float32), graph.ConvertDType(m.learnedPositions(rows, x), dtypes.Float32))
 	}
+	// The residual stream is float32 whatever the weights are: it adds up what
+	// all layers write, and bfloat16 has 8 bits for it.
+	x = graph.ConvertDType(x, dtypes.Float32)
 	for i, w := range m.layers {
+		if m.in.Recompute {
+			x = x.Checkpoint()
+		}
 		x = m.block(x, w, i)
+	}
+	if m.in.Recompute {
+		x = x.StopCheckpoint()
 	}
 	return m.norm(x, m.global[finalNorm], m.global[finalNormBias])
 }
 
 // head returns the head's weights, [V,d].
 func (m *decoder) head() *graph.Node {
+	w := m.global[head]
 	if m.Tied {
-		return m.global[embedding]
+		w = m.global[embedding]
 	}
-	return m.global[head]
+	return graph.ConvertDType(w, m.dtype)
 }
 
 func (m *decoder) learnedPositions(rows, x *graph.Node) *graph.Node {
@@ -133,24 +149,37 @@ func (m *decoder) block(x *graph.Node, w map[role]*graph.Node, i int) *graph.Nod
 func (m *decoder) mlp(x *graph.Node, w map[role]*graph.Node) *graph.Node {
 	inner := m.linear(x, w[up], w[upBias])
 	if m.Gated {
-		inner = graph.Mul(m.act(m.linear(x, w[gate], w[gateBias])), inner)
+		opened := graph.ConvertDType(m.linear(x, w[gate], w[gateBias]), dtypes.Float32)
+		inner = inFloat32(inner, func(inner *graph.Node) *graph.Node { return graph.Mul(m.act(opened), inner) })
 	} else {
-		inner = m.act(inner)
+		inner = inFloat32(inner, m.act)
 	}
-	return m.linear(inner, w[down], w[downBias])
+	return m.residual(inner, w[down], w[downBias])
 }
 
-// linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out].
-func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node {
+// linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out], in the
+// type of w.
+func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node { return m.product(x, w, bias, w.DType()) }
+
+// residual is linear for what is added to the residual stream: float32.
+func (m *decoder) residual(x, w, bias *graph.Node) *graph.Node {
+	return m.product(x, w, bias, dtypes.Float32)
+}
+
+// product multiplies in the type of w, adds up in float32, and returns dtype.
+func (m *decoder) product(x, w, bias *graph.Node, dtype dtypes.DType) *graph.Node {
 	axis := 1
 	if m.Transpose {
 		axis = 0
 	}
-	y := graph.DotGeneral(x, []int{x.Rank() - 1}, nil, w, []int{axis}, nil)
+	x = graph.ConvertDType(x, w.DType())
+	y := graph.Dot(x, w).WithOutputDType(dtype).General([]int{x.Rank() - 1}, nil, []int{axis}, nil)
 	if bias == nil {
 		return y
 	}
-	return graph.Add(y, graph.ExpandLeftToRank(bias, y.Rank()))
+	return inFloat32(y, func(y *graph.Node) *graph.Node {
+		return graph.Add(y, graph.ExpandLeftToRank(graph.ConvertDType(bias, dtypes.Float32), y.Rank()))
+	})
 }
 
 // inFloat32 runs f on x in float32, whatever x's type.
