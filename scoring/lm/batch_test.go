@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -97,21 +96,12 @@ func slowBestFit(windows []pipeline.Window, length int) []int {
 	return rooms
 }
 
-// decoders are all golden models, of whatever family, and one whose layers see
-// a window of tokens.
-func decoders(t *testing.T) map[string]*Model {
+// decoders are golden models, and one whose last layer sees a window of tokens.
+func decoders(t *testing.T, be *backend.Backend) map[string]*Model {
 	t.Helper()
 	all := map[string]*Model{}
-	configs, err := filepath.Glob(filepath.Join("testdata", "*", "*", "config.json"))
-	if err != nil || len(configs) == 0 {
-		t.Fatalf("no golden models: %v", err)
-	}
-	for _, config := range configs {
-		model, err := Load(filepath.Dir(config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[filepath.Dir(config)] = model
+	for _, folder := range goldenCases(t, be) {
+		all[folder], _ = loadGolden(t, folder)
 	}
 	sliding := nano(t)
 	sliding.Config.Window, sliding.Config.WindowFrom = 5, 1
@@ -142,12 +132,11 @@ func lossesOf(t *testing.T, be *backend.Backend, model *Model, rows, length int,
 // Each token's loss in a packed row is that of its window alone in a call of the
 // pure-Go backend, with no packing, padding or masks.
 func TestPackedLossesEqualThoseOfWindowsAlone(t *testing.T) {
-	const length = 32
 	plain := openBackend(t, backend.Go)
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
-		for name, model := range decoders(t) {
+		for name, model := range decoders(t, be) {
 			random := rand.New(rand.NewPCG(4, 4))
-			vocabulary := min(100, model.Config.VocabSize)
+			vocabulary, length := min(100, model.Config.VocabSize), min(32, model.Config.MaxSequenceLength)
 			windows := windowsOf(randomSequences(random, 5, 20, vocabulary))
 			windows = append(windows, windowsOf(randomSequences(random, 1, length, vocabulary))...)
 			b := plan(windows, ScorerOptions{SequenceLength: length, BatchTokens: 8 * length})[0]
