@@ -95,7 +95,7 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
 	a.sandboxed.add(flags)
 	root.AddCommand(
-		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
+		newRunCommand(a), newTrainCommand(a), newExportCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
 		newTokenizeCommand(a), newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
 		newChildCommand(),
 	)
