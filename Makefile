@@ -12,16 +12,16 @@ help: ## list the targets
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
 
-plugin: ## bring the XLA CPU plugin (63 MB, checked by hash) into the cache folder
-	@scripts/plugin.sh
+plugin: build ## bring the XLA CPU plugin (63 MB, checked by hash) into the cache folder
+	@CURATE=bin/curate scripts/plugin.sh
 
 demo: build ## the main job on the repository's own text: train, score, select, write, report
 	@if [ "$$($(GO) env CGO_ENABLED)" = 0 ]; then \
 		echo "no C compiler: curate was built without XLA; the pure-Go backend trains about 20 times slower" >&2; bin/curate run configs/demo-go.yaml; \
-	elif scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
+	elif CURATE=bin/curate scripts/plugin.sh; then bin/curate run configs/demo.yaml; else bin/curate run configs/demo-go.yaml; fi
 
 demo-ofds: build ## choose images for labelling from the repository's own: embed, select, write, page
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && scripts/plugin.sh; then bin/curate run configs/demo-ofds.yaml; \
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && CURATE=bin/curate scripts/plugin.sh; then bin/curate run configs/demo-ofds.yaml; \
 	else echo "without the XLA plugin: a smaller encoder on the pure-Go backend" >&2; bin/curate run configs/demo-ofds.yaml --set backend=go --set embed.encoder=random:dinov2-nano; fi
 
 test: ## install what the tests need and run everything

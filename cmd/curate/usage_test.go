@@ -68,7 +68,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 
 // TestHelpHasExamples: every command explains itself.
 func TestHelpHasExamples(t *testing.T) {
-	for _, name := range []string{"run", "train prior", "train conditional", "score", "embed", "select", "write", "inspect", "verify", "gc"} {
+	for _, name := range []string{"run", "train prior", "train conditional", "score", "embed", "select", "write", "inspect", "verify", "gc", "doctor"} {
 		stdout, _ := mustCurate(t, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "curate "+name) {
 			t.Errorf("%s --help has no example:\n%s", name, stdout)
