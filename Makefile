@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds bench-quality bench-memory bench-precision clean
+.PHONY: help build plugin demo demo-ofds test test-tokens check race test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ golden: ## make the golden files again (needs python3 and PyPI; see scripts/gold
 
 bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 	@bench/run.sh
+
+bench-scoring: ## losses of language models against PyTorch and JAX, float32 on this CPU
+	@scripts/plugin.sh
+	@bench/scoring.sh
 
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
