@@ -142,7 +142,11 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		if err != nil {
 			return stageResult{}, err
 		}
-		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
+		endOfText, err := config.EndOfText()
+		if err != nil {
+			return stageResult{}, fmt.Errorf("score sequences with model %s: %w", opt.Prior, err)
+		}
+		s.options["end_of_text"] = endOfText // `write` cuts the sequences again
 	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err

@@ -6,6 +6,7 @@ package backend
 #cgo LDFLAGS: -ldl
 #include <dlfcn.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The driver's API, as far as it is used here; its names and types are stable.
@@ -80,7 +81,18 @@ static void curate_gpus(curate_driver *d, curate_gpu *gpus, int max, int with_fr
 */
 import "C"
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
+
+// preload loads a library for good, so that those that ask for it by its name
+// find it. A failure shows when they do.
+func preload(path string) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL)
+}
 
 // maxGPUs is more than a machine has.
 const maxGPUs = 64

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -82,12 +83,38 @@ func (m *Memory) limit(root fs.FS, mount, group, maxFile, usedFile, cached strin
 
 // cpuModel returns the name of the first CPU, or "".
 func cpuModel() string {
-	for key, value := range fields(os.DirFS("/"), "proc/cpuinfo", ":") {
-		if key == "model name" {
-			return value
+	model, _ := Processor()
+	return model
+}
+
+// Processor returns the name of the first CPU, and which of the instruction
+// sets that decide about the speed of matrix products it has, by the names that
+// Linux gives them. Both are empty where the system does not tell.
+func Processor() (model string, features []string) {
+	return processor(os.DirFS("/"))
+}
+
+// mathFeatures are x86's and then ARM's.
+var mathFeatures = []string{
+	"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16",
+	"asimd", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme",
+}
+
+func processor(root fs.FS) (model string, features []string) {
+	for key, value := range fields(root, "proc/cpuinfo", ":") {
+		switch {
+		case key == "model name" && model == "":
+			model = value
+		case (key == "flags" || key == "Features") && features == nil:
+			has := strings.Fields(value)
+			for _, feature := range mathFeatures {
+				if slices.Contains(has, feature) {
+					features = append(features, feature)
+				}
+			}
 		}
 	}
-	return ""
+	return model, features
 }
 
 func number(root fs.FS, name string) (int64, error) {

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"testing/fstest"
 )
@@ -45,5 +46,13 @@ func TestHostMemory(t *testing.T) {
 	}
 	if m := HostMemory(); runtime.GOOS == "linux" && (m.Total <= 0 || m.Limit <= 0 || m.Limit > m.Total || m.Available <= 0 || m.Available > m.Limit) {
 		t.Errorf("this machine: %+v", m)
+	}
+}
+
+func TestProcessor(t *testing.T) {
+	file := &fstest.MapFile{Data: []byte("processor: 0\nmodel name\t: Some CPU @ 2GHz\nflags : fpu avx2 amx_bf16 avx512f\n\nprocessor: 1\nmodel name: Other\nflags: bf16\n")}
+	model, features := processor(fstest.MapFS{"proc/cpuinfo": file})
+	if model != "Some CPU @ 2GHz" || !slices.Equal(features, []string{"avx2", "avx512f", "amx_bf16"}) {
+		t.Errorf("%q %v", model, features)
 	}
 }

@@ -69,7 +69,13 @@ func Write(m *lm.Model, tokenizerJSON []byte, o Options, create func(name string
 	if files["tokenizer_config.json"], err = tokenizerConfig(m.Config, tokenizerJSON); err != nil {
 		return err
 	}
-	files["generation_config.json"] = map[string]any{"eos_token_id": m.Config.EOSTokenID, "pad_token_id": m.Config.PadTokenID, "do_sample": false}
+	generation := map[string]any{"do_sample": false}
+	for key, id := range map[string]int{"eos_token_id": m.Config.EOSTokenID, "pad_token_id": m.Config.PadTokenID()} {
+		if id != lm.NoToken {
+			generation[key] = id
+		}
+	}
+	files["generation_config.json"] = generation
 	put := func(name string, data []byte) error {
 		return create(name, func(w io.Writer) error {
 			_, err := w.Write(data)
@@ -153,7 +159,7 @@ func tokenizerConfig(c lm.Config, tokenizerJSON []byte) (map[string]any, error) 
 	keys := map[string]any{
 		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": c.MaxSequenceLength, "clean_up_tokenization_spaces": false,
 	}
-	for key, id := range map[string]int{"eos_token": c.EOSTokenID, "pad_token": c.PadTokenID} {
+	for key, id := range map[string]int{"eos_token": c.EOSTokenID, "pad_token": c.PadTokenID()} {
 		if token, ok := text[id]; ok {
 			keys[key] = token
 		}

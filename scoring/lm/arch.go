@@ -20,10 +20,13 @@ type Arch struct {
 	Parallel  bool // attention and MLP read the same x (GPT-NeoX)
 	QKNorm    QKNorm
 
+	QKVBias, OutBias, MLPBias bool // of queries, keys and values; of attention's output; of the MLP
+
 	Rope       Rope
 	ClipQKV    float64 // bound of q, k and v; 0: none
 	Window     int     // tokens that a query sees, itself included; 0: all before it
 	WindowFrom int     // first layer that Window holds for
+	ByLayer    bool    // scores of layer i are divided by i+1 (GPT-2's scale_attn_by_inverse_layer_idx)
 
 	Activation Activation
 	Gated      bool // MLP is down(act(gate x) * up x), else down(act(up x))

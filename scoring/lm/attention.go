@@ -18,6 +18,9 @@ func (m *decoder) attention(x *graph.Node, w map[role]*graph.Node, i int) *graph
 	if m.Rope.Dim > 0 {
 		q, k = m.rope.apply(q), m.rope.apply(k)
 	}
+	if m.ByLayer {
+		q = graph.MulScalar(q, 1/float64(i+1))
+	}
 	if group := m.Heads / m.KVHeads; group > 1 {
 		// Query heads of a group attend together: [B,KVHeads,group,T,h] as rows.
 		q = graph.Reshape(q, batch, m.KVHeads, group, length, m.HeadDim)
@@ -31,7 +34,7 @@ func (m *decoder) attention(x *graph.Node, w map[role]*graph.Node, i int) *graph
 	mixed := m.causal(q, k, v, window) // [B,KVHeads,group,T,h]
 	mixed = graph.Reshape(mixed, batch, m.Heads, length, m.HeadDim)
 	mixed = graph.Reshape(graph.TransposeAllAxes(mixed, 0, 2, 1, 3), batch, length, m.Heads*m.HeadDim)
-	return m.linear(mixed, w[attnOut], w[attnOutBias])
+	return m.residual(mixed, w[attnOut], w[attnOutBias])
 }
 
 // qkv returns queries [B,T,H,h], keys and values [B,T,KVHeads,h], clipped and

@@ -15,10 +15,24 @@ type Config struct {
 	Arch
 	MaxSequenceLength int // the longest T
 	VocabSize         int // ids of the tokenizer; Embeddings may have more rows
-	EOSTokenID        int
-	PadTokenID        int
+	EOSTokenID        int // ends a text; NoToken where there is none
 
 	Keys map[string]json.RawMessage
+}
+
+// NoToken is the id of a special token that a model does not have.
+const NoToken = -1
+
+// EndOfText returns the id that joins texts to one sequence.
+func (c Config) EndOfText() (int32, error) {
+	switch id := c.EOSTokenID; {
+	case id == NoToken:
+		return 0, errors.New("config.json has no eos_token_id, which joins texts: add it")
+	case id < 0 || id >= c.Embeddings:
+		return 0, fmt.Errorf("eos_token_id = %d, which joins texts, is no row of the %d embeddings", id, c.Embeddings)
+	default:
+		return int32(id), nil
+	}
 }
 
 // UnmarshalJSON reads a config.json of any family. All faults are named at
@@ -49,7 +63,9 @@ func readConfig(all map[string]json.RawMessage) (Config, error) {
 	}
 	c := f.read(k)
 	c.Family, c.Keys = modelType, all
-	return c, errors.Join(k.errAll(), c.Validate())
+	k.housekeeping()
+	k.refuseUnread()
+	return c, errors.Join(append(k.faults, c.Validate())...)
 }
 
 // MarshalJSON writes a config.json: all keys, sorted.
@@ -108,8 +124,18 @@ func (c Config) WithSpecialTokens(endOfText, padding int) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	c.EOSTokenID, c.PadTokenID = endOfText, padding
+	c.EOSTokenID = endOfText
 	return c.with("pad_token_id", padding)
+}
+
+// PadTokenID returns the id of the token that fills up batches in other
+// programs; NoToken where the file names none. Nothing here needs it.
+func (c Config) PadTokenID() int {
+	id := NoToken
+	if raw, ok := c.Keys["pad_token_id"]; ok && json.Unmarshal(raw, &id) != nil {
+		return NoToken
+	}
+	return id
 }
 
 // with returns the configuration with a key set that does not decide the maths.

@@ -11,12 +11,15 @@ import (
 type family struct {
 	modelType string
 	// read takes the keys that it knows and returns the configuration without
-	// Family. What it cannot do, and what it does not know, are faults of keys.
+	// Family. What it cannot do are faults of keys.
 	read func(k *keys) Config
-	// names returns the tensors of a model in the order of ParamSpecs: those
-	// before the layers, those of a layer, with the prefix of layer i in
-	// place of %d, and those after the layers.
+	// names returns the tensors of a model in the order of ParamSpecs, with
+	// the head, which a tied model does not have.
 	names func(a Arch) tensorNames
+	// base is the beginning of names that checkpoints without a head leave out.
+	base string
+	// older are other names in use, by the one that names returns.
+	older map[string]string
 	// ignored are endings of names that checkpoints hold beside the weights.
 	ignored []string
 }
@@ -31,7 +34,7 @@ type tensorNames struct {
 
 // families returns all families.
 func families() []family {
-	return []family{hfOLMo()}
+	return []family{hfOLMo(), olmo(), olmo2(), llama(), mistral(), gptNeoX(), gpt2(), qwen2(), qwen3()}
 }
 
 // Families returns the model types that can be loaded.
@@ -60,16 +63,20 @@ type param struct {
 	spec  ParamSpec
 }
 
-// params returns the tensors in the order of ParamSpecs.
+// params returns the tensors in the order of ParamSpecs; a family that Validate
+// refuses has none.
 func (a Arch) params() []param {
 	f, err := familyOf(a.Family)
 	if err != nil {
-		panic(err) // a Config that was read or validated has a known family
+		return nil
 	}
 	names := f.names(a)
 	var all []param
 	add := func(list []tensorName, prefix string, layer int) {
 		for _, t := range list {
+			if t.role == head && a.Tied {
+				continue
+			}
 			all = append(all, param{t.role, layer, ParamSpec{Name: prefix + t.name, Shape: a.shape(t.role)}})
 		}
 	}

@@ -23,15 +23,12 @@ func hfOLMo() family {
 
 func readHFOLMo(k *keys) Config {
 	width, heads := k.count("d_model", 768), k.count("n_heads", 12)
-	hidden := k.optionalCount("mlp_hidden_size")
+	hidden := k.optionalCount("mlp_hidden_size", 0)
 	if ratio := k.count("mlp_ratio", 4); hidden == 0 {
 		hidden = ratio * width
 	}
 	vocab := k.count("vocab_size", 50257)
-	embeddings := 50304
-	if k.has("embedding_size") {
-		embeddings = k.optionalCount("embedding_size")
-	}
+	embeddings := k.optionalCount("embedding_size", 50304)
 	if embeddings == 0 {
 		embeddings = vocab
 	}
@@ -51,15 +48,12 @@ func readHFOLMo(k *keys) Config {
 	k.only("weight_tying", true, false)
 	k.only("scale_logits", false, false)
 	k.only("clip_qkv", nil, nil)
-	k.only("attention_dropout", 0.1, 0.0)
-	k.only("residual_dropout", 0.1, 0.0)
-	k.only("embedding_dropout", 0.1, 0.0)
 	// Three keys are inherited from others when they are null.
 	k.only("bias_for_layer_norm", nil, nil, false)
 	k.only("n_kv_heads", nil, nil, float64(heads))
 	k.only("multi_query_attention", nil, nil, false)
 	k.inert("alibi_bias_max", "flash_attention", "rope_full_precision", "block_group_size", "init_device", "init_fn", "init_std",
-		"init_cutoff_factor", "precision", "scale_emb_init", "emb_init_std", "pos_emb")
+		"init_cutoff_factor", "precision", "scale_emb_init", "emb_init_std", "pos_emb", "embedding_dropout", "residual_dropout")
 	theta, eps := k.number("rope_theta", 10000), k.number("layer_norm_eps", 1e-5)
 	if width%heads != 0 {
 		k.fault("n_heads = %d does not divide d_model = %d", heads, width)
@@ -72,6 +66,6 @@ func readHFOLMo(k *keys) Config {
 			Activation: GELU, QKV: JoinedQKV,
 		},
 		MaxSequenceLength: k.count("max_sequence_length", 1024), VocabSize: vocab,
-		EOSTokenID: k.integer("eos_token_id", 50256), PadTokenID: k.integer("pad_token_id", 50256),
+		EOSTokenID: k.token("eos_token_id", 50256),
 	}
 }

@@ -86,9 +86,11 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 func (m *decoder) hidden() *graph.Node {
 	x := graph.Gather(m.global[embedding], graph.ExpandAxes(m.in.Tokens, -1)) // [B,T,d]
 	if rows := m.global[positionRows]; rows != nil {
-		x = graph.Add(x, m.learnedPositions(rows, x))
+		x = graph.Add(graph.ConvertDType(x, dtypes.Float32), graph.ConvertDType(m.learnedPositions(rows, x), dtypes.Float32))
 	}
-	x = graph.ConvertDType(x, m.dtype)
+	// The residual stream is float32 whatever the weights are: it adds up what
+	// all layers write, and bfloat16 has 8 bits for it.
+	x = graph.ConvertDType(x, dtypes.Float32)
 	for i, w := range m.layers {
 		if m.in.Recompute {
 			x = x.Checkpoint()
@@ -147,32 +149,37 @@ func (m *decoder) block(x *graph.Node, w map[role]*graph.Node, i int) *graph.Nod
 func (m *decoder) mlp(x *graph.Node, w map[role]*graph.Node) *graph.Node {
 	inner := m.linear(x, w[up], w[upBias])
 	if m.Gated {
-		inner = graph.Mul(m.act(m.linear(x, w[gate], w[gateBias])), inner)
+		opened := graph.ConvertDType(m.linear(x, w[gate], w[gateBias]), dtypes.Float32)
+		inner = inFloat32(inner, func(inner *graph.Node) *graph.Node { return graph.Mul(m.act(opened), inner) })
 	} else {
-		inner = m.act(inner)
+		inner = inFloat32(inner, m.act)
 	}
-	return m.linear(inner, w[down], w[downBias])
+	return m.residual(inner, w[down], w[downBias])
 }
 
-// linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out].
-func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node {
+// linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out], in the
+// type of w.
+func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node { return m.product(x, w, bias, w.DType()) }
+
+// residual is linear for what is added to the residual stream: float32.
+func (m *decoder) residual(x, w, bias *graph.Node) *graph.Node {
+	return m.product(x, w, bias, dtypes.Float32)
+}
+
+// product multiplies in the type of w, adds up in float32, and returns dtype.
+func (m *decoder) product(x, w, bias *graph.Node, dtype dtypes.DType) *graph.Node {
 	axis := 1
 	if m.Transpose {
 		axis = 0
 	}
-	y := graph.DotGeneral(x, []int{x.Rank() - 1}, nil, w, []int{axis}, nil)
+	x = graph.ConvertDType(x, w.DType())
+	y := graph.Dot(x, w).WithOutputDType(dtype).General([]int{x.Rank() - 1}, nil, []int{axis}, nil)
 	if bias == nil {
 		return y
 	}
-	return sum(y, graph.ExpandLeftToRank(bias, y.Rank()))
-}
-
-// sum is x + y in the type of x; in float32 where y is, so that the gradient of a bias is added up in float32.
-func sum(x, y *graph.Node) *graph.Node {
-	if x.DType() == y.DType() {
-		return graph.Add(x, y)
-	}
-	return inFloat32(x, func(x *graph.Node) *graph.Node { return graph.Add(x, y) })
+	return inFloat32(y, func(y *graph.Node) *graph.Node {
+		return graph.Add(y, graph.ExpandLeftToRank(graph.ConvertDType(bias, dtypes.Float32), y.Rank()))
+	})
 }
 
 // inFloat32 runs f on x in float32, whatever x's type.

@@ -19,6 +19,7 @@ const (
 // headLosses returns loss and logZ, [N] each, of hidden [N,d] under head [V,d]
 // and targets [N] int32.
 func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
+	hidden = graph.ConvertDType(hidden, head.DType()) // the target's logit is of the same numbers as the others
 	logZ = logSumExp(hidden, head)
 	// Widened before the gather: its gradient adds up what all positions of a
 	// frequent token send, thousands of numbers, which bfloat16 would lose.

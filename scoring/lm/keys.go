@@ -3,9 +3,9 @@ package lm
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,31 +14,34 @@ import (
 // keys reads a config.json key by key, notes which keys were read, and gathers
 // all faults.
 type keys struct {
+	prefix string // of the names in faults, for an object within config.json
 	all    map[string]json.RawMessage
 	read   map[string]bool
 	faults []error
 }
 
+// fault notes a fault; its text begins with the key.
 func (k *keys) fault(format string, args ...any) {
-	k.faults = append(k.faults, fmt.Errorf(format, args...))
+	k.faults = append(k.faults, fmt.Errorf("%s"+format, append([]any{k.prefix}, args...)...))
 }
 
-// has says whether a key is there, null or not.
+// isNull says whether a key is there without a value.
+func (k *keys) isNull(key string) bool { return string(k.all[key]) == "null" }
+
+// has says whether a key has a value.
 func (k *keys) has(key string) bool {
 	_, ok := k.all[key]
-	return ok
+	return ok && !k.isNull(key)
 }
 
 // get decodes a key into a T; one that is absent or null is absent.
 func get[T any](k *keys, key string, absent T) T {
-	k.read[key] = true
-	raw, ok := k.all[key]
-	if !ok || string(raw) == "null" {
+	if k.read[key] = true; !k.has(key) {
 		return absent
 	}
 	var value T
-	if err := json.Unmarshal(raw, &value); err != nil {
-		k.fault("%s = %s: want %s", key, raw, kindName(reflect.TypeFor[T]()))
+	if err := json.Unmarshal(k.all[key], &value); err != nil {
+		k.fault("%s = %s: want %s", key, k.show(key), kindName(reflect.TypeFor[T]()))
 		return absent
 	}
 	return value
@@ -72,10 +75,13 @@ func (k *keys) count(key string, absent int) int {
 	return n
 }
 
-// optionalCount reads a whole number of at least 1; null and absent are 0.
-func (k *keys) optionalCount(key string) int {
-	if k.read[key] = true; !k.has(key) || string(k.all[key]) == "null" {
+// optionalCount reads a whole number of at least 1; null is 0.
+func (k *keys) optionalCount(key string, absent int) int {
+	switch k.read[key] = true; {
+	case k.isNull(key):
 		return 0
+	case !k.has(key):
+		return absent
 	}
 	return k.count(key, 1)
 }
@@ -90,9 +96,46 @@ func (k *keys) number(key string, absent float64) float64 {
 	return x
 }
 
-func (k *keys) integer(key string, absent int) int { return get(k, key, absent) }
-func (k *keys) flag(key string, absent bool) bool  { return get(k, key, absent) }
-func (k *keys) text(key, absent string) string     { return get(k, key, absent) }
+// positive reads a number above 0 that has no default.
+func (k *keys) positive(key string) float64 {
+	x := get(k, key, math.NaN())
+	switch {
+	case math.IsNaN(x) && !k.has(key):
+		k.fault("%s is missing", key)
+	case !(x > 0):
+		k.fault("%s = %v: want a number above 0", key, x)
+	default:
+		return x
+	}
+	return 1
+}
+
+func (k *keys) flag(key string, absent bool) bool { return get(k, key, absent) }
+func (k *keys) text(key, absent string) string    { return get(k, key, absent) }
+
+// token reads the id of a token: a number, the first of a list, or NoToken for
+// null.
+func (k *keys) token(key string, absent int) int {
+	switch k.read[key] = true; {
+	case k.isNull(key):
+		return NoToken
+	case !bytes.HasPrefix(k.all[key], []byte("[")):
+		return get(k, key, absent)
+	}
+	list := get(k, key, []int{})
+	if len(list) == 0 {
+		return NoToken
+	}
+	return list[0]
+}
+
+// object reads a key that holds an object, and refuses what is left over of it.
+func (k *keys) object(key string, read func(*keys)) {
+	inner := &keys{prefix: k.prefix + key + ".", all: get(k, key, map[string]json.RawMessage{}), read: map[string]bool{}}
+	read(inner)
+	inner.refuseUnread()
+	k.faults = append(k.faults, inner.faults...)
+}
 
 // only reads a key of which certain values are implemented. An absent key has
 // the value absent, and is refused like that one. Values are as encoding/json
@@ -116,7 +159,7 @@ func (k *keys) only(key string, absent any, implemented ...any) {
 	for _, want := range implemented {
 		texts = append(texts, show(want))
 	}
-	k.fault("%s = %s is not implemented, only %s", key, show(value), strings.Join(texts, " or "))
+	k.fault("%s = %s is not implemented, only %s", key, shorten(show(value)), strings.Join(texts, " or "))
 }
 
 // inert notes keys that do not change losses.
@@ -126,9 +169,25 @@ func (k *keys) inert(names ...string) {
 	}
 }
 
-// unread lists the keys that nobody read, sorted.
-func (k *keys) unread() []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(k.all)), func(key string) bool { return k.read[key] })
+// refuseUnread makes faults of the keys that nobody read: they may change
+// losses. Keys without a value, and private ones, which begin with "_", do not.
+func (k *keys) refuseUnread() {
+	for _, key := range slices.Sorted(maps.Keys(k.all)) {
+		if !k.read[key] && k.has(key) && !strings.HasPrefix(key, "_") {
+			k.fault("%s = %s is not known here: it may change losses; remove it from config.json if it does not", key, k.show(key))
+		}
+	}
+}
+
+// show returns a key's value for a message.
+func (k *keys) show(key string) string { return shorten(string(k.all[key])) }
+
+func shorten(text string) string {
+	const most = 80
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 func show(value any) string {
@@ -156,6 +215,3 @@ func parseKeys(data []byte) (map[string]json.RawMessage, error) {
 	}
 	return all, nil
 }
-
-// errAll joins the faults.
-func (k *keys) errAll() error { return errors.Join(k.faults...) }

@@ -40,3 +40,20 @@ func (m *decoder) act(x *graph.Node) *graph.Node {
 	}
 	return graph.Mul(x, graph.Sigmoid(x))
 }
+
+// activation reads the MLP's activation under transformers' names.
+func (k *keys) activation(key, absent string) Activation {
+	switch name := k.text(key, absent); name {
+	case "gelu", "gelu_python":
+		return GELU
+	case "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh": // one formula, computed in different ways
+		return GELUTanh
+	case "relu":
+		return ReLU
+	case "silu", "swish":
+		return SiLU
+	default:
+		k.fault("%s = %q is not implemented, only gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu and silu", key, name)
+		return SiLU
+	}
+}

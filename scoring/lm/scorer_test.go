@@ -129,7 +129,7 @@ func TestScoreRefusesAndStops(t *testing.T) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}
 	}
-	if _, err := NewScorer(be, nil, ScorerOptions{SequenceLength: 16}); err == nil {
+	if _, err := NewScorer(be, []*Model(nil), ScorerOptions{SequenceLength: 16}); err == nil {
 		t.Error("a scorer of no models")
 	}
 	broken := nano(t)

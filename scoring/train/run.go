@@ -61,9 +61,13 @@ func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenize
 	if opt.SequenceLength > init.Config.MaxSequenceLength {
 		return Result{}, fmt.Errorf("train: sequences of %d tokens are longer than the model's %d", opt.SequenceLength, init.Config.MaxSequenceLength)
 	}
+	endOfText, err := init.Config.EndOfText()
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
 	r := &run{
 		be: be, init: init, tok: tok, corpus: corpus, opt: opt,
-		work: filepath.Join(opt.Output, workFolder), eos: int32(init.Config.EOSTokenID),
+		work: filepath.Join(opt.Output, workFolder), eos: endOfText,
 		result: Result{Backend: be.Name, From: init.Digest(), Tokenizer: tok.Digest(), Seed: opt.Seed},
 	}
 	result, err := r.run(ctx)
