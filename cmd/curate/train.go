@@ -30,7 +30,7 @@ type trainFlags struct {
 	Warmup       int     `yaml:"warmup_steps"`
 
 	MicroBatch      int                 `yaml:"micro_batch,omitempty"`
-	Precision       train.Precision     `yaml:"precision,omitempty"`
+	Precision       lm.Precision        `yaml:"precision,omitempty"`
 	Checkpointing   train.Checkpointing `yaml:"gradient_checkpointing,omitempty"`
 	CheckpointEvery int                 `yaml:"checkpoint_every,omitempty" json:"-"` // decides no byte of the model
 	EvalEvery       int                 `yaml:"eval_every,omitempty"`
@@ -121,7 +121,7 @@ func addTrainFlags(flags *pflag.FlagSet, opt *trainOptions) {
 	flags.IntVar(&opt.SequenceLength, "sequence-length", 512, "tokens of a sequence")
 	flags.Float64Var(&opt.LearningRate, "learning-rate", 0, "peak learning rate; 0 means the paper's 1e-3")
 	flags.IntVar(&opt.Warmup, "warmup-steps", 0, "steps of linear warm-up; 0 means 5 % of all steps")
-	flags.StringVar((*string)(&opt.Precision), "precision", string(train.AutoPrecision), "forward and backward pass in f32 or bf16; auto is bf16 on xla:cuda; weights and optimizer are float32 in both")
+	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "forward and backward pass in f32 or bf16; auto is bf16 on xla:cuda; weights and optimizer are float32 in both")
 	flags.StringVar((*string)(&opt.Checkpointing), "gradient-checkpointing", string(train.AutoCheckpointing), "compute layers again in the backward pass, for memory: on, off, or auto where a batch would not fit")
 	flags.Lookup("gradient-checkpointing").NoOptDefVal = string(train.CheckpointingOn)
 	flags.IntVar(&opt.CheckpointEvery, "checkpoint-every", 0, "steps between checkpoints; 0 means an eighth of the run, at most 1000")
@@ -133,7 +133,7 @@ func addTrainFlags(flags *pflag.FlagSet, opt *trainOptions) {
 
 // settled are the choices with those that were left out.
 func (f trainFlags) settled() trainFlags {
-	f.Precision = cmp.Or(f.Precision, train.AutoPrecision)
+	f.Precision = cmp.Or(f.Precision, lm.AutoPrecision)
 	f.Checkpointing = cmp.Or(f.Checkpointing, train.AutoCheckpointing)
 	return f
 }

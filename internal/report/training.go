@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 )
 
 // Training is what the page of one trained model shows.
@@ -61,6 +62,7 @@ func newTrainingView(t Training, style template.CSS) trainingView {
 	from, to := *held[0].Heldout, *held[len(held)-1].Heldout
 	v.Lead = []phrase{{"Held-out loss ", false}, {fixed(from, 3) + " to " + fixed(to, 3), true},
 		{fmt.Sprintf(" nats per token in %s steps.", count(last.Step)), false}}
-	v.Tiles = append(v.Tiles, tile{"held-out loss", fixed(to, 3), signed(to-from, 3) + " since the first measurement, nats per token"})
+	v.Tiles = append(v.Tiles, tile{"held-out loss", fixed(to, 3), signed(to-from, 3) + " since the first measurement"},
+		tile{"held-out perplexity", decimal(math.Exp(to), 4), "exp of the loss; " + decimal(math.Exp(from), 4) + " at first"})
 	return v
 }
