@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens check race test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-quality bench-memory bench-precision clean
+.PHONY: help build plugin demo demo-ofds test test-tokens check race test-export test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ check: ## formatting, vet, staticcheck, without the tests
 
 race: ## the tests under the race detector
 	@CURATE_RACE=1 scripts/test.sh
+
+test-export: ## load exported models with transformers itself and compare losses (1 GB of torch)
+	@scripts/check_export.sh
 
 test-minio: ## build MinIO and run the tests of the S3 store on it too
 	@scripts/minio.sh
