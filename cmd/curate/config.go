@@ -55,7 +55,8 @@ type conditionalConfig struct {
 }
 
 type scoreConfig struct {
-	Unit string `yaml:"unit"` // document or sequence
+	Unit    string `yaml:"unit"`    // document or sequence
+	Overlap int    `yaml:"overlap"` // of windows of long documents, in tokens
 }
 
 type selectConfig struct {
@@ -244,7 +245,7 @@ func (c config) columns() shards.Columns {
 }
 
 func (c config) scoreOptions() scoring.Options {
-	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength}
+	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength, Overlap: c.Score.Overlap}
 }
 
 // tokenOptions says how kept sequences are written, with the prior's tokenizer.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/lm"
 )
@@ -150,19 +151,19 @@ func measureTokens(ctx context.Context, be *backend.Backend) (float64, error) {
 		return 0, err
 	}
 	defer scorer.Close()
-	batch := make([][]int32, rows)
+	batch := make([]pipeline.Window, rows)
 	for i := range batch {
-		batch[i] = make([]int32, length)
-		for j := range batch[i] {
-			batch[i][j] = int32((i*length + j) * 2654435761 % vocabulary)
+		batch[i].Tokens = make([]int32, length)
+		for j := range batch[i].Tokens {
+			batch[i].Tokens[j] = int32((i*length + j) * 2654435761 % vocabulary)
 		}
 	}
-	if _, err := scorer.Score(ctx, batch); err != nil { // compiles
+	if _, err := scorer.Score(ctx, batch, nil); err != nil { // compiles
 		return 0, err
 	}
 	tokens, start := 0, time.Now()
 	for tokens == 0 || time.Since(start) < measureTime {
-		if _, err := scorer.Score(ctx, batch); err != nil {
+		if _, err := scorer.Score(ctx, batch, nil); err != nil {
 			return 0, err
 		}
 		tokens += rows * length

@@ -57,6 +57,7 @@ const rootExamples = `  curate run configs/demo.yaml            # the whole pipe
   curate write --selection out/selection --output out/data 'pool/*.parquet'
   curate embed --encoder dinov2-small --output out/objects 'images/*.parquet'
   curate select --method ofds --budget 500 --objects out/objects --output out/chosen
+  curate tokenize --tokenizer tokenizer.json --output out/tokens 'pool/*.parquet'
   curate verify out/data
   curate gc s3://bucket/out               # what no manifest names; --yes removes it
   curate doctor                           # backends, devices, speed, and what is missing`
@@ -95,8 +96,8 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
 	a.sandboxed.add(flags)
 	root.AddCommand(
-		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newDoctorCommand(a), newVersionCommand(a),
+		newRunCommand(a), newTrainCommand(a), newExportCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
+		newTokenizeCommand(a), newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newDoctorCommand(a), newVersionCommand(a),
 		newChildCommand(), newProbeCommand(a),
 	)
 	return root

@@ -329,13 +329,17 @@ func (a *app) sayDone(last stageResult, output string) {
 		return
 	}
 	m := last.manifest
-	var bytes int64
+	var bytes, device, padding int64
 	for _, unit := range m.Units {
 		bytes += unit.Size
+		device, padding = device+unit.DeviceTokens, padding+unit.Padding
 	}
 	rows := ""
 	if m.Counts.RowsIn > 0 {
 		rows = fmt.Sprintf("%s rows in, %s kept, ", progress.Count(m.Counts.RowsIn), progress.Count(m.Counts.Kept))
+	}
+	if device > 0 {
+		rows += fmt.Sprintf("padding %.1f %%, ", 100*float64(padding)/float64(device))
 	}
 	a.say("done: %d shards, %s%s written to %s in %s", len(m.Inputs), rows, progress.Bytes(float64(bytes)), output,
 		progress.Duration(time.Since(a.begun)))
