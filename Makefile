@@ -4,10 +4,10 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds bench-quality clean
+.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-bf16 bench-shards bench-ofds bench-quality clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
@@ -47,6 +47,9 @@ golden: ## make the golden files again (needs python3 and PyPI; see scripts/gold
 
 bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 	@bench/run.sh
+
+bench-bf16: ## matrix products on CPUs in float32 and bfloat16: XLA's flags, the Go backend, PyTorch
+	@bench/bf16.sh
 
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
