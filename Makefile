@@ -7,7 +7,7 @@ GO      ?= go
 .PHONY: help build plugin demo demo-ofds test test-tokens check race test-export test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
@@ -54,6 +54,8 @@ bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 bench-scoring: ## losses of language models against PyTorch and JAX, float32 on this CPU
 	@scripts/plugin.sh
 	@bench/scoring.sh
+bench-bf16: ## matrix products on CPUs in float32 and bfloat16: XLA's flags, the Go backend, PyTorch
+	@bench/bf16.sh
 
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
