@@ -1,7 +1,7 @@
 #!/bin/sh
 # The benchmarks, one after the other. They need Python packages, named at the
-# top of each script (shards.sh and ofds.sh install their own); two variables name the interpreters:
-#   PYTHON        numpy, pyarrow, tokenizers     (selection, tokenizer)
+# top of each script (tokenizer.sh, shards.sh and ofds.sh install their own); two variables name the interpreters:
+#   PYTHON        numpy, pyarrow                 (selection)
 #   PYTHON_TORCH  torch, ai2-olmo                (scoring)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
