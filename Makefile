@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens check race test-export test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-quality bench-memory bench-precision clean
+.PHONY: help build plugin demo demo-ofds test test-tokens check race test-export test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-tokenizer bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-shards: ## read, filter, copy and add a column against pyarrow, polars, Du
 
 bench-ofds: ## select from a million objects against scikit-learn and numpy
 	@bench/ofds.sh
+
+bench-tokenizer: ## ids and speed against HF tokenizers (TEXTS='FILE.parquet ...', ROUNDS=3, MEGABYTES=0 for all)
+	@bench/tokenizer.sh --rounds $(or $(ROUNDS),3) --megabytes $(or $(MEGABYTES),0) $(if $(TEXTS),--texts $(TEXTS))
 
 BCCD ?= ../shared/data/images/bccd.parquet
 bench-quality: build ## how well OFDS and its baselines cover real objects (BCCD=PATH of the blood cell images)
