@@ -4,7 +4,7 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-bf16 bench-shards bench-ofds bench-quality clean
+.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-bf16 bench-shards bench-ofds bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -60,6 +60,12 @@ bench-ofds: ## select from a million objects against scikit-learn and numpy
 BCCD ?= ../shared/data/images/bccd.parquet
 bench-quality: build ## how well OFDS and its baselines cover real objects (BCCD=PATH of the blood cell images)
 	@bench/quality.sh $(BCCD)
+
+bench-memory: ## peak memory of scoring (POOL=folder of pool-*.parquet ARGS="--sample 5 --seconds 300")
+	@bench/memory.sh $(ARGS)
+
+bench-precision: ## what bf16 changes in losses and selection (PRIOR=, CONDITIONAL=: model folders; ARGS=shards)
+	@bench/precision.sh $(ARGS)
 
 clean: ## remove bin, out and the virtual environments
 	rm -rf bin out .cache

@@ -93,7 +93,7 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
-	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	flags.StringVar(&a.memory, "memory", "", "memory of the program, such as 2GiB: a soft limit of the Go heap; score chooses batches by it, on a GPU by the memory of each")
 	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newExportCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),

@@ -86,6 +86,16 @@ func optionOf(m *shards.Manifest, name string) string {
 	return value
 }
 
+// numberOf returns an option of a stage that is a number, 0 when it has none.
+func numberOf(m *shards.Manifest, name string) float64 {
+	var options map[string]any
+	if json.Unmarshal(m.Options, &options) != nil {
+		return 0
+	}
+	value, _ := options[name].(float64)
+	return value
+}
+
 // decodeDetail reads what a stage told the next ones.
 func decodeDetail(m *shards.Manifest, to any) error {
 	if m == nil || len(m.Detail) == 0 {

@@ -34,6 +34,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 		{"input that is not there", []string{"inspect", filepath.Join(dir, "none.parquet")}, exitUsage, []string{"none.parquet"}},
 		{"glob without a match", []string{"inspect", filepath.Join(dir, "*.parquet")}, exitUsage, []string{"*.parquet"}},
 		{"unit", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--unit", "page", unknownKey}, exitUsage, []string{"page", "document"}},
+		{"precision and devices", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--precision", "f16", "--devices", "0", unknownKey}, exitUsage, []string{"f16", "bf16", `devices "0"`}},
 		{"two budgets", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--keep-tokens", "2"}, exitUsage, []string{"exactly one"}},
 		{"no budget", []string{"select", "--scores", "a", "--output", "b"}, exitUsage, []string{"exactly one"}},
 		{"method", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--method", "best"}, exitUsage, []string{"best", "color"}},
