@@ -38,7 +38,7 @@ func TestDeviceRunsOutOfMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		limit := syscall.Rlimit{Cur: uint64(addressSpace(t) + 48<<20), Max: syscall.RLIM_INFINITY}
+		limit := syscall.Rlimit{Cur: uint64(addressSpace(t) + 48<<20), Max: ^uint64(0)} // RLIM_INFINITY
 		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &limit); err != nil {
 			t.Fatal(err)
 		}
