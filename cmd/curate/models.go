@@ -19,7 +19,7 @@ import (
 var modelFiles = []string{"config.json", "model.safetensors", "tokenizer.json"}
 
 // trainedFiles are what training leaves beside them.
-var trainedFiles = []string{train.LogFile, train.ResultFile}
+var trainedFiles = []string{train.LogFile, train.ResultFile, trainPage}
 
 // fileKinds are the files of one kind of model folder.
 type fileKinds struct {
