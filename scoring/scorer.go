@@ -80,6 +80,8 @@ type Scorer struct {
 	losses Losses
 	counts Counts
 	stream stream
+
+	earlier *earlierScores // has the prior's losses; nil: losses gives them
 }
 
 // NewScorer returns a Scorer for one work unit. losses must run two models:
@@ -89,6 +91,22 @@ func NewScorer(losses Losses, opt Options) (*Scorer, error) {
 		return nil, fmt.Errorf("score options: %w", err)
 	}
 	return &Scorer{opt: opt, losses: losses, counts: Counts{Rejected: map[pipeline.Reason]int64{}}}, nil
+}
+
+// Finish is called after the last batch. It is an error when earlier scores have
+// rows that the unit does not have.
+func (s *Scorer) Finish() error {
+	if s.earlier == nil {
+		return nil
+	}
+	return s.earlier.end()
+}
+
+// Close ends the reading of earlier scores.
+func (s *Scorer) Close() {
+	if s.earlier != nil {
+		s.earlier.stop()
+	}
 }
 
 // Counts returns the counts so far.
@@ -133,6 +151,9 @@ func (s *Scorer) scoreDocuments(ctx context.Context, b pipeline.Batch, rows toke
 		// Clone: the record's memory goes back when the batch is released.
 		out.ID[i], out.Domain[i] = strings.Clone(text(rows.id, i)), strings.Clone(text(rows.domain, i))
 		if reason := pipeline.Reason(rows.reason.Value(i)); reason != "" {
+			if _, err := s.prior(0, out.Row[i], 0, 0, reason); err != nil {
+				return nil, fmt.Errorf("score %s: %w", b.Shard, err)
+			}
 			out.reject(i, reason)
 			continue
 		}
@@ -140,9 +161,22 @@ func (s *Scorer) scoreDocuments(ctx context.Context, b pipeline.Batch, rows toke
 		for w := first[i]; w < first[i+1]; w++ {
 			total.add(sums[0][w], sums[1][w], len(windows[w])-1)
 		}
-		out.set(i, total, &s.counts)
+		prior, err := s.prior(total.prior, out.Row[i], 0, total.tokens, "")
+		if err != nil {
+			return nil, fmt.Errorf("score %s: %w", b.Shard, err)
+		}
+		out.set(i, prior, total.conditional/float64(total.tokens), total.tokens, &s.counts)
 	}
 	return out.Scores, nil
+}
+
+// prior returns the prior's mean loss of a row, from the sum over its tokens or
+// from its earlier score.
+func (s *Scorer) prior(sum float64, row int64, seq int32, tokens int, reason pipeline.Reason) (float64, error) {
+	if s.earlier == nil {
+		return sum / float64(tokens), nil
+	}
+	return s.earlier.take(row, seq, tokens, reason)
 }
 
 // score runs the models and names the rows when that fails.
@@ -150,12 +184,19 @@ func (s *Scorer) score(ctx context.Context, b pipeline.Batch, sequences [][]int3
 	if len(sequences) == 0 {
 		return [][]float64{nil, nil}, nil
 	}
+	models := 2
+	if s.earlier != nil {
+		models = 1
+	}
 	sums, err := s.losses.Score(ctx, sequences)
 	if err != nil {
 		return nil, fmt.Errorf("score %s rows %d-%d: %w", b.Shard, b.FirstRow, b.FirstRow+int64(b.NumRows())-1, err)
 	}
-	if len(sums) != 2 {
-		return nil, fmt.Errorf("score %s: %d models gave losses, want prior and conditional", b.Shard, len(sums))
+	if len(sums) != models {
+		return nil, fmt.Errorf("score %s: %d models gave losses, want %d", b.Shard, len(sums), models)
+	}
+	if s.earlier != nil {
+		return [][]float64{make([]float64, len(sequences)), sums[0]}, nil
 	}
 	return sums, nil
 }
@@ -199,11 +240,9 @@ func (s scores) reject(i int, reason pipeline.Reason) {
 	s.Prior[i], s.Conditional[i], s.Color[i], s.Reason[i] = nan, nan, nan, reason
 }
 
-// set stores the means of row i. A loss that is not finite rejects the row.
-func (s scores) set(i int, total losses, counts *Counts) {
-	n := float64(total.tokens)
-	prior, conditional := total.prior/n, total.conditional/n
-	s.TokenCount[i] = int32(total.tokens)
+// set stores the mean losses of row i. A loss that is not finite rejects the row.
+func (s scores) set(i int, prior, conditional float64, tokens int, counts *Counts) {
+	s.TokenCount[i] = int32(tokens)
 	reason := pipeline.Reason("")
 	switch score := prior - conditional; {
 	case math.IsNaN(score):

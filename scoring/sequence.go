@@ -109,7 +109,11 @@ func (s *Scorer) scoreStream(ctx context.Context, b pipeline.Batch, rows tokenRo
 		first := sequence.Pieces[0]
 		out.Row[i], out.Seq[i] = first.Row, sequence.Seq
 		out.ID[i], out.Domain[i] = first.ID, first.Domain
-		out.set(i, losses{sums[0][i], sums[1][i], length - 1}, &scored)
+		prior, err := s.prior(sums[0][i], out.Row[i], out.Seq[i], length-1, "")
+		if err != nil {
+			return nil, fmt.Errorf("score %s: %w", b.Shard, err)
+		}
+		out.set(i, prior, sums[1][i]/float64(length-1), length-1, &scored)
 	}
 	s.counts.Scored += scored.Scored
 	return out.Scores, nil

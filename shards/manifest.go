@@ -65,6 +65,7 @@ type Unit struct {
 	Size          int64  `json:"size"`   // bytes
 	SHA256        string `json:"sha256"` // of the content, hex
 	Key           string `json:"key"`    // UnitKey of all that the file depends on
+	PriorKey      string `json:"prior_key,omitempty"` // of scores: UnitKey of all that the prior's losses depend on
 	Shard         string `json:"shard,omitempty"`
 	FirstRowGroup int    `json:"first_row_group,omitempty"`
 	RowGroups     int    `json:"row_groups,omitempty"`  // how many, from the first on

@@ -55,7 +55,8 @@ type conditionalConfig struct {
 }
 
 type scoreConfig struct {
-	Unit string `yaml:"unit"` // document or sequence
+	Unit  string   `yaml:"unit"`            // document or sequence
+	Reuse []string `yaml:"reuse,omitempty"` // folders of earlier scores with the same prior
 }
 
 type selectConfig struct {

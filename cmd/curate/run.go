@@ -206,7 +206,7 @@ func (r *pipelineRun) trainConditional(ctx context.Context) (stageResult, error)
 func (r *pipelineRun) runScore(ctx context.Context) (result stageResult, err error) {
 	r.score, err = runScore(ctx, r.app, r.inputs, scoreOptions{
 		Prior: r.prior, Conditional: r.conditional, Output: r.folder("scores"), Backend: r.config.Backend, Columns: r.config.columns(),
-		Scoring: r.config.scoreOptions(),
+		Scoring: r.config.scoreOptions(), Reuse: r.config.Score.Reuse,
 	})
 	return r.score, err
 }

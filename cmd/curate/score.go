@@ -13,6 +13,7 @@ import (
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/scoring/tokenizer"
 	"github.com/curate-data/curate/shards"
@@ -25,12 +26,16 @@ type scoreOptions struct {
 	Backend            string
 	Columns            shards.Columns
 	Scoring            scoring.Options
+	Reuse              []string // folders of earlier scores
 }
 
 const scoreHelp = `Score every document (or sequence) of the shards with a prior and a conditional model, in one
 pass over one tokenisation, and write a sidecar of losses per work unit: shard, row, seq, id,
 domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses are nats per token;
-color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.`
+color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.
+For another target, prior losses that are in the same output folder, or in one that --reuse names,
+are taken over: only the new conditional is loaded and run. The sidecars are the same as without.
+Models are folders on disk or S3, or hf://ORG/NAME[@REVISION]: docs/MODELS.md.`
 
 func newScoreCommand(a *app) *cobra.Command {
 	var opt scoreOptions
@@ -41,6 +46,8 @@ func newScoreCommand(a *app) *cobra.Command {
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
+  curate score --prior P --conditional C2 --reuse out/scores --output out/scores2 'pool/**/*.parquet'
+  curate score --prior hf://org/prior@v1 --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
@@ -68,6 +75,7 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the sidecars")
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
 	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
+	flags.StringArrayVar(&opt.Reuse, "reuse", nil, "folder of earlier scores with the same prior, whose losses are not computed again (repeatable)")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 	return cmd
@@ -95,7 +103,7 @@ const maxModelConfig = 1 << 20
 
 func (a *app) readModelConfig(ctx context.Context, folder string) (lm.Config, error) {
 	var config lm.Config
-	store, err := a.stores.Folder(ctx, folder)
+	store, err := a.stores.ReadFolder(ctx, folder)
 	if err != nil {
 		return config, err
 	}
@@ -140,16 +148,19 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		}
 		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
 	}
+	earlier, err := s.openPriors(ctx, opt.Reuse)
+	if err != nil {
+		return stageResult{}, err
+	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
-	pool, err := openModels(ctx, a, opt)
+	pool, err := openModels(ctx, a, opt, earlier)
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer pool.close()
-	s.backend = pool.backend
-	opt.Scoring.EndOfText = pool.endOfText
+	s.backend = pool.device.Name
 	total, opened := s.totalRows(ctx)
 	defer opened.close()
 	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", total)
@@ -158,51 +169,81 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		if err != nil {
 			err = shardError{err}
 		} else {
-			err = scoreShard(ctx, s, &s.inputs[i], shard, pool, opt, task)
+			err = scoreShard(ctx, s, &s.inputs[i], shard, pool, task)
 		}
 		if err := s.shardFailed(ctx, &s.inputs[i], err); err != nil {
 			return stageResult{}, err
 		}
 	}
 	task.Done()
-	return s.finish(ctx)
+	result, err := s.finish(ctx)
+	result.reused = earlier.reused
+	return result, err
 }
 
-// models are the two models on their device, with their tokenizer.
+// models are the two models with their tokenizer, on their device from when they
+// are first needed.
 type models struct {
-	backend   string
-	scorer    *lm.Scorer
+	app       *app
+	opt       scoreOptions
+	device    *backend.Backend
 	tokenizer *tokenizer.Tokenizer
-	endOfText int32
-	close     func()
+	earlier   *priors
+
+	both, prior, conditional *lm.Scorer // both models in one scorer, or each in its own
 }
 
-// openModels loads both model folders and compiles nothing yet.
-func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) {
-	tok, err := a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json"))
+// openModels opens the tokenizer and the device, and loads both models, unless
+// there are prior losses from before: then each is loaded when a unit needs it.
+func openModels(ctx context.Context, a *app, opt scoreOptions, earlier *priors) (_ *models, err error) {
+	m := &models{app: a, opt: opt, earlier: earlier}
+	if m.tokenizer, err = a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json")); err != nil {
+		return nil, err
+	}
+	config, err := a.readModelConfig(ctx, opt.Prior)
 	if err != nil {
 		return nil, err
 	}
+	m.opt.Scoring.EndOfText = int32(config.EOSTokenID)
+	if m.device, err = openBackend(a, opt.Backend); err != nil {
+		return nil, err
+	}
+	if earlier.some {
+		m.conditional, err = m.load(ctx, opt.Conditional)
+	} else {
+		m.both, err = m.load(ctx, opt.Prior, opt.Conditional)
+	}
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// load puts models on the device in one scorer and compiles nothing yet.
+func (m *models) load(ctx context.Context, folders ...string) (*lm.Scorer, error) {
 	var loaded []*lm.Model
-	for _, folder := range []string{opt.Prior, opt.Conditional} {
-		model, err := a.loadModel(ctx, folder)
+	for _, folder := range folders {
+		model, err := m.app.loadModel(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkVocabulary(tok, model.Config, folder); err != nil {
+		if err := checkVocabulary(m.tokenizer, model.Config, folder); err != nil {
 			return nil, err
 		}
 		loaded = append(loaded, model)
 	}
-	be, err := openBackend(a, opt.Backend)
-	if err != nil {
-		return nil, err
+	return lm.NewScorer(m.device, loaded, lm.ScorerOptions{SequenceLength: m.opt.Scoring.SequenceLength})
+}
+
+func (m *models) close() error {
+	var faults []error
+	for _, scorer := range []*lm.Scorer{m.both, m.prior, m.conditional} {
+		if scorer != nil {
+			faults = append(faults, scorer.Close())
+		}
 	}
-	scorer, err := lm.NewScorer(be, loaded, lm.ScorerOptions{SequenceLength: opt.Scoring.SequenceLength})
-	if err != nil {
-		return nil, errors.Join(err, be.Close())
-	}
-	return &models{be.Name, scorer, tok, int32(loaded[0].Config.EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
+	return errors.Join(append(faults, m.device.Close())...)
 }
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.
@@ -214,14 +255,24 @@ func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) 
 }
 
 // scoreShard scores the units of one shard that are not done, and closes it.
-func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Shard, pool *models, opt scoreOptions, task *progress.Task) error {
+func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Shard, pool *models, task *progress.Task) error {
 	defer shard.Close()
 	in.rows = shard.NumRows()
 	var rows int64
-	for _, unit := range planUnits(shard, opt.Scoring.Unit) {
+	for _, unit := range planUnits(shard, pool.opt.Scoring.Unit) {
 		name := in.Shard + "." + unit.name() + ".scores.parquet"
-		record, err := s.unit(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			return true, scoreUnit(ctx, shard, unit, pool, opt, out, record, task)
+		record, err := s.unit(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (bool, error) {
+			key, err := s.priorKey(in, unit)
+			if err != nil {
+				return false, err
+			}
+			record.PriorKey = key
+			scorer, end, err := pool.unitScorer(ctx, s, key, before)
+			if err != nil {
+				return false, err
+			}
+			defer end()
+			return true, scoreUnit(ctx, shard, unit, pool, scorer, out, record, task)
 		})
 		if err != nil {
 			return err
@@ -233,13 +284,9 @@ func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Sha
 }
 
 // scoreUnit runs one work unit: read, tokenise, score, write the sidecar.
-func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, opt scoreOptions, out shards.Pending, record *shards.Unit, task *progress.Task) error {
-	scorer, err := scoring.NewScorer(pool.scorer, opt.Scoring)
-	if err != nil {
-		return err
-	}
+func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, scorer *scoring.Scorer, out shards.Pending, record *shards.Unit, task *progress.Task) error {
 	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil), task: task}
-	source := shardSource{shard, opt.Columns, unit}
+	source := shardSource{shard, pool.opt.Columns, unit}
 	stages := []pipeline.Stage{scoring.NewTokenizeStage(pool.tokenizer, memory.DefaultAllocator)}
 	if err := pipeline.Run(ctx, source, stages, sink); err != nil {
 		return err
@@ -289,6 +336,8 @@ func (s *scoreSink) Write(ctx context.Context, b pipeline.Batch) error {
 	return nil
 }
 
-func (s *scoreSink) Finish(context.Context) error { return s.out.Close() }
+func (s *scoreSink) Finish(context.Context) error {
+	return errors.Join(s.scorer.Finish(), s.out.Close())
+}
 
 func (s *scoreSink) Abort() {}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/shards"
+)
+
+// losses are those of both models.
+func (m *models) losses(ctx context.Context) (_ scoring.Losses, err error) {
+	if m.both != nil {
+		return m.both, nil
+	}
+	if m.prior == nil {
+		if m.prior, err = m.load(ctx, m.opt.Prior); err != nil {
+			return nil, err
+		}
+	}
+	return lossesOfTwo{m.prior, m.conditional}, nil
+}
+
+// lossesOfTwo runs two scorers of one model each. Batches depend on the sequences
+// alone, so the losses are those of one scorer with both.
+type lossesOfTwo struct{ prior, conditional scoring.Losses }
+
+// Score implements scoring.Losses.
+func (l lossesOfTwo) Score(ctx context.Context, sequences [][]int32) ([][]float64, error) {
+	prior, err := l.prior.Score(ctx, sequences)
+	if err != nil {
+		return nil, fmt.Errorf("prior: %w", err)
+	}
+	conditional, err := l.conditional.Score(ctx, sequences)
+	if err != nil {
+		return nil, fmt.Errorf("conditional: %w", err)
+	}
+	return append(prior, conditional...), nil
+}
+
+// unitScorer returns the scorer of one unit, with the prior's losses from earlier
+// scores where there are some. end is called when the unit is done, or failed.
+func (m *models) unitScorer(ctx context.Context, s *stage, priorKey string, before shards.Unit) (_ *scoring.Scorer, end func(), err error) {
+	if m.both == nil {
+		object, err := m.earlier.open(ctx, s, priorKey, before)
+		if err != nil {
+			return nil, nil, err
+		}
+		if object != nil {
+			scorer, err := scoring.NewConditionalScorer(m.conditional, earlierRows(ctx, object), m.opt.Scoring)
+			if err != nil {
+				return nil, nil, errors.Join(err, object.Close())
+			}
+			m.earlier.reused++
+			return scorer, func() { scorer.Close(); object.Close() }, nil
+		}
+	}
+	losses, err := m.losses(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	scorer, err := scoring.NewScorer(losses, m.opt.Scoring)
+	return scorer, func() {}, err
+}
