@@ -17,36 +17,34 @@ import (
 // oddLosses gives each model sums that no short binary fraction equals.
 type oddLosses struct{ models []float64 }
 
-func (l oddLosses) Score(_ context.Context, sequences [][]int32) ([][]float64, error) {
-	var all [][]float64
+func (l oddLosses) Score(_ context.Context, windows []pipeline.Window, _ func(int)) (pipeline.WindowLosses, error) {
+	var all pipeline.WindowLosses
 	for _, factor := range l.models {
-		sums := make([]float64, len(sequences))
-		for i, sequence := range sequences {
-			for _, id := range sequence[1:] {
+		sums := make([]float64, len(windows))
+		for i, w := range windows {
+			for _, id := range w.Tokens[len(w.Tokens)-w.Counted():] {
 				sums[i] += factor * float64(id) / 3
 			}
 		}
-		all = append(all, sums)
+		all.Sums = append(all.Sums, sums)
 	}
 	return all, nil
 }
 
 // rowsOf yields earlier scores in runs of n rows.
-func rowsOf(all []*pipeline.Scores, n int) iter.Seq2[*pipeline.Scores, error] {
+func rowsOf(s *pipeline.Scores, n int) iter.Seq2[*pipeline.Scores, error] {
 	return func(yield func(*pipeline.Scores, error) bool) {
-		for _, s := range all {
-			for at := 0; at < s.Len(); at += n {
-				to := min(at+n, s.Len())
-				part := &pipeline.Scores{Shard: s.Shard, Row: s.Row[at:to], Seq: s.Seq[at:to], TokenCount: s.TokenCount[at:to], Prior: s.Prior[at:to], Reason: s.Reason[at:to]}
-				if !yield(part, nil) {
-					return
-				}
+		for at := 0; at < s.Len(); at += n {
+			to := min(at+n, s.Len())
+			part := &pipeline.Scores{Shard: s.Shard, Row: s.Row[at:to], Seq: s.Seq[at:to], TokenCount: s.TokenCount[at:to], Prior: s.Prior[at:to], Reason: s.Reason[at:to]}
+			if !yield(part, nil) {
+				return
 			}
 		}
 	}
 }
 
-func scoreEarlier(t *testing.T, losses Losses, earlier iter.Seq2[*pipeline.Scores, error], opt Options, texts ...[]any) ([]*pipeline.Scores, Counts, error) {
+func scoreEarlier(t *testing.T, losses Losses, earlier iter.Seq2[*pipeline.Scores, error], opt Options, texts ...[]any) (*pipeline.Scores, Counts, error) {
 	t.Helper()
 	scorer, err := NewConditionalScorer(losses, earlier, opt)
 	if err != nil {
@@ -68,7 +66,11 @@ func scoreEarlier(t *testing.T, losses Losses, earlier iter.Seq2[*pipeline.Score
 		}
 		all = append(all, scores)
 	}
-	return all, scorer.Counts(), scorer.Finish()
+	scores, err := scorer.Finish(t.Context())
+	if err != nil {
+		return nil, Counts{}, err
+	}
+	return joined(append(all, scores)), scorer.Counts(), nil
 }
 
 // TestEarlierScoresGiveTheSameRows scores a second conditional with the prior's
@@ -124,7 +126,7 @@ func TestEarlierScoresOfOtherRowsAreRefused(t *testing.T) {
 		}, "more of them"},
 	} {
 		_, all := scoreAll(t, oddLosses{[]float64{0.1, 0.7}}, opt, textBatch(memory.DefaultAllocator, 0, texts...))
-		c.change(all[0])
+		c.change(all)
 		_, _, err := scoreEarlier(t, oddLosses{[]float64{0.9}}, rowsOf(all, 2), opt, texts)
 		if !errors.Is(err, ErrEarlier) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

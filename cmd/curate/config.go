@@ -55,8 +55,9 @@ type conditionalConfig struct {
 }
 
 type scoreConfig struct {
-	Unit  string   `yaml:"unit"`            // document or sequence
-	Reuse []string `yaml:"reuse,omitempty"` // folders of earlier scores with the same prior
+	Unit    string   `yaml:"unit"`            // document or sequence
+	Overlap int      `yaml:"overlap"`         // of windows of long documents, in tokens
+	Reuse   []string `yaml:"reuse,omitempty"` // folders of earlier scores with the same prior
 }
 
 type selectConfig struct {
@@ -245,7 +246,7 @@ func (c config) columns() shards.Columns {
 }
 
 func (c config) scoreOptions() scoring.Options {
-	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength}
+	return scoring.Options{Unit: scoring.Unit(c.Score.Unit), SequenceLength: c.SequenceLength, Overlap: c.Score.Overlap}
 }
 
 // tokenOptions says how kept sequences are written, with the prior's tokenizer.

@@ -30,7 +30,7 @@ func (w *embedding) shard(ctx context.Context, in *stageInput, all iter.Seq2[*pi
 			return err
 		}
 		name := fmt.Sprintf("%s.%06d.objects.parquet", in.Shard, n)
-		record, err := w.stage.unit(ctx, in, name, fmt.Sprint(unitImages, n, w.kind), rowGroups{n, n + 1}, func(ctx context.Context, out shards.Pending, record *shards.Unit, _ shards.Unit) (bool, error) {
+		record, err := w.stage.unit(ctx, in, name, fmt.Sprint(unitImages, n, w.kind), rowGroups{n, n + 1}, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
 			return true, w.unit(ctx, in, run, out, record)
 		})
 		if err != nil {

@@ -218,7 +218,7 @@ func newInspectedModel(folder string, model *lm.Model, manifest *shards.Manifest
 func (m inspectedModel) print(a *app) {
 	c := m.Config
 	fmt.Fprintf(a.stdout, "%s: hf_olmo, %s parameters, d_model %d, %d layers, %d heads, vocabulary %d\n",
-		m.Folder, progress.Count(m.Parameters), c.DModel, c.NumLayers, c.NumHeads, c.VocabSize)
+		m.Folder, progress.Count(m.Parameters), c.Width, c.Layers, c.Heads, c.VocabSize)
 	if m.Manifest != nil {
 		fmt.Fprintf(a.stdout, "trained on %d inputs, backend %s, options %s\n", len(m.Manifest.Inputs), m.Manifest.Backend, m.Manifest.Options)
 	}

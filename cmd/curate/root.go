@@ -57,6 +57,7 @@ const rootExamples = `  curate run configs/demo.yaml            # the whole pipe
   curate write --selection out/selection --output out/data 'pool/*.parquet'
   curate embed --encoder dinov2-small --output out/objects 'images/*.parquet'
   curate select --method ofds --budget 500 --objects out/objects --output out/chosen
+  curate tokenize --tokenizer tokenizer.json --output out/tokens 'pool/*.parquet'
   curate verify out/data
   curate gc s3://bucket/out               # what no manifest names; --yes removes it`
 
@@ -95,7 +96,7 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	a.sandboxed.add(flags)
 	root.AddCommand(
 		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
+		newTokenizeCommand(a), newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
 		newChildCommand(),
 	)
 	return root

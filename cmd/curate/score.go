@@ -75,6 +75,7 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the sidecars")
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
 	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
+	flags.IntVar(&opt.Scoring.Overlap, "overlap", 0, "tokens that windows of a long document share with the one before, as context without loss")
 	flags.StringArrayVar(&opt.Reuse, "reuse", nil, "folder of earlier scores with the same prior, whose losses are not computed again (repeatable)")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
@@ -94,6 +95,9 @@ func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 			return err
 		}
 		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
+	}
+	if err := o.Scoring.Validate(); err != nil {
+		return usageError{err} // an overlap of 300 fits 512 tokens, not 256
 	}
 	return nil
 }
@@ -138,7 +142,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		return stageResult{}, usagef("the models have different tokenizers: %s and %s", opt.Prior, opt.Conditional)
 	}
 	s.options = map[string]any{
-		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
+		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength, "overlap": opt.Scoring.Overlap,
 		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
 	}
 	if opt.Scoring.Unit == scoring.Sequence {
@@ -146,7 +150,11 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		if err != nil {
 			return stageResult{}, err
 		}
-		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
+		endOfText, err := config.EndOfText()
+		if err != nil {
+			return stageResult{}, fmt.Errorf("score sequences with model %s: %w", opt.Prior, err)
+		}
+		s.options["end_of_text"] = endOfText // `write` cuts the sequences again
 	}
 	earlier, err := s.openPriors(ctx, opt.Reuse)
 	if err != nil {
@@ -214,8 +222,7 @@ func openModels(ctx context.Context, a *app, opt scoreOptions, earlier *priors) 
 		m.both, err = m.load(ctx, opt.Prior, opt.Conditional)
 	}
 	if err != nil {
-		m.close()
-		return nil, err
+		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
@@ -248,7 +255,7 @@ func (m *models) close() error {
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.
 func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) error {
-	if have := config.Embeddings(); tok.VocabSize() > have {
+	if have := config.Embeddings; tok.VocabSize() > have {
 		return fmt.Errorf("model %s has %d embeddings, its tokenizer.json has ids up to %d: they do not belong together", folder, have, tok.VocabSize()-1)
 	}
 	return nil
@@ -261,18 +268,20 @@ func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Sha
 	var rows int64
 	for _, unit := range planUnits(shard, pool.opt.Scoring.Unit) {
 		name := in.Shard + "." + unit.name() + ".scores.parquet"
-		record, err := s.unit(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (bool, error) {
+		record, err := s.unitAfter(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (bool, error) {
 			key, err := s.priorKey(in, unit)
 			if err != nil {
 				return false, err
 			}
 			record.PriorKey = key
-			scorer, end, err := pool.unitScorer(ctx, s, key, before)
+			options := pool.opt.Scoring
+			options.Progress = func(documents int) { task.Add(int64(documents)) }
+			scorer, end, err := pool.unitScorer(ctx, s, options, key, before)
 			if err != nil {
 				return false, err
 			}
 			defer end()
-			return true, scoreUnit(ctx, shard, unit, pool, scorer, out, record, task)
+			return true, scoreUnit(ctx, shard, unit, pool, scorer, out, record)
 		})
 		if err != nil {
 			return err
@@ -284,8 +293,8 @@ func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Sha
 }
 
 // scoreUnit runs one work unit: read, tokenise, score, write the sidecar.
-func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, scorer *scoring.Scorer, out shards.Pending, record *shards.Unit, task *progress.Task) error {
-	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil), task: task}
+func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, scorer *scoring.Scorer, out shards.Pending, record *shards.Unit) error {
+	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil)}
 	source := shardSource{shard, pool.opt.Columns, unit}
 	stages := []pipeline.Stage{scoring.NewTokenizeStage(pool.tokenizer, memory.DefaultAllocator)}
 	if err := pipeline.Run(ctx, source, stages, sink); err != nil {
@@ -294,6 +303,7 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 	counts := scorer.Counts()
 	record.Rows = sink.rows
 	record.Tokens, record.TailTokens = counts.Tokens, counts.TailTokens
+	record.DeviceTokens, record.Padding = counts.DeviceTokens, counts.Padding
 	// Scored rows are kept for selection; rows without a score are dropped here
 	// already, for their reason, and have no chance later.
 	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}
@@ -309,35 +319,28 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 type scoreSink struct {
 	scorer *scoring.Scorer
 	out    *shards.ScoreWriter
-	task   *progress.Task
 	rows   int64 // written
 }
 
-// rowsPerCall is how many documents go to the models in one call: enough to
-// fill device batches of all lengths, few enough for progress to move.
-const rowsPerCall = 128
-
 func (s *scoreSink) Write(ctx context.Context, b pipeline.Batch) error {
-	defer b.Release()
-	for from := 0; from < b.NumRows(); from += rowsPerCall {
-		to := min(b.NumRows(), from+rowsPerCall)
-		part := b
-		part.Record, part.FirstRow = b.Record.NewSlice(int64(from), int64(to)), b.FirstRow+int64(from)
-		scores, err := s.scorer.Score(ctx, part)
-		if err != nil {
-			return err
-		}
-		s.rows += int64(scores.Len())
-		s.task.Add(int64(to - from))
-		if err := s.out.Write(scores); err != nil {
-			return err
-		}
-	}
-	return nil
+	scores, err := s.scorer.Score(ctx, b)
+	return s.append(scores, err)
 }
 
-func (s *scoreSink) Finish(context.Context) error {
-	return errors.Join(s.scorer.Finish(), s.out.Close())
+func (s *scoreSink) append(scores *pipeline.Scores, err error) error {
+	if err != nil || scores.Len() == 0 {
+		return err
+	}
+	s.rows += int64(scores.Len())
+	return s.out.Write(scores)
+}
+
+func (s *scoreSink) Finish(ctx context.Context) error {
+	scores, err := s.scorer.Finish(ctx)
+	if err := s.append(scores, err); err != nil {
+		return err
+	}
+	return s.out.Close()
 }
 
 func (s *scoreSink) Abort() {}

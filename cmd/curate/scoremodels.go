@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
 	"github.com/curate-data/curate/shards"
 )
@@ -27,28 +28,29 @@ func (m *models) losses(ctx context.Context) (_ scoring.Losses, err error) {
 type lossesOfTwo struct{ prior, conditional scoring.Losses }
 
 // Score implements scoring.Losses.
-func (l lossesOfTwo) Score(ctx context.Context, sequences [][]int32) ([][]float64, error) {
-	prior, err := l.prior.Score(ctx, sequences)
+func (l lossesOfTwo) Score(ctx context.Context, windows []pipeline.Window, done func(tokens int)) (pipeline.WindowLosses, error) {
+	prior, err := l.prior.Score(ctx, windows, nil)
 	if err != nil {
-		return nil, fmt.Errorf("prior: %w", err)
+		return prior, fmt.Errorf("prior: %w", err)
 	}
-	conditional, err := l.conditional.Score(ctx, sequences)
+	conditional, err := l.conditional.Score(ctx, windows, done)
 	if err != nil {
-		return nil, fmt.Errorf("conditional: %w", err)
+		return conditional, fmt.Errorf("conditional: %w", err)
 	}
-	return append(prior, conditional...), nil
+	conditional.Sums = append(prior.Sums, conditional.Sums...)
+	return conditional, nil
 }
 
 // unitScorer returns the scorer of one unit, with the prior's losses from earlier
 // scores where there are some. end is called when the unit is done, or failed.
-func (m *models) unitScorer(ctx context.Context, s *stage, priorKey string, before shards.Unit) (_ *scoring.Scorer, end func(), err error) {
+func (m *models) unitScorer(ctx context.Context, s *stage, options scoring.Options, priorKey string, before shards.Unit) (_ *scoring.Scorer, end func(), err error) {
 	if m.both == nil {
 		object, err := m.earlier.open(ctx, s, priorKey, before)
 		if err != nil {
 			return nil, nil, err
 		}
 		if object != nil {
-			scorer, err := scoring.NewConditionalScorer(m.conditional, earlierRows(ctx, object), m.opt.Scoring)
+			scorer, err := scoring.NewConditionalScorer(m.conditional, earlierRows(ctx, object), options)
 			if err != nil {
 				return nil, nil, errors.Join(err, object.Close())
 			}
@@ -60,6 +62,6 @@ func (m *models) unitScorer(ctx context.Context, s *stage, priorKey string, befo
 	if err != nil {
 		return nil, nil, err
 	}
-	scorer, err := scoring.NewScorer(losses, m.opt.Scoring)
+	scorer, err := scoring.NewScorer(losses, options)
 	return scorer, func() {}, err
 }

@@ -180,9 +180,17 @@ func (s *stage) hasFile(ctx context.Context, f shards.Unit) bool {
 
 // unit does one work unit unless its record says that it is done. more is what
 // else the unit depends on. work writes the unit's file, fills in the record's
-// counts and says whether the file is to be kept: without rows there is none. It
-// is given the record that was there before, of other work, too.
+// counts and says whether the file is to be kept: without rows there is none.
 func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, groups rowGroups,
+	work func(ctx context.Context, out shards.Pending, record *shards.Unit) (keepFile bool, err error)) (shards.Unit, error) {
+	return s.unitAfter(ctx, in, name, more, groups, func(ctx context.Context, out shards.Pending, record *shards.Unit, _ shards.Unit) (bool, error) {
+		return work(ctx, out, record)
+	})
+}
+
+// unitAfter is unit for work that looks at the record which was there before, of
+// other work.
+func (s *stage) unitAfter(ctx context.Context, in *stageInput, name, more string, groups rowGroups,
 	work func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (keepFile bool, err error)) (shards.Unit, error) {
 	stageKey, err := s.key(s.backend)
 	if err != nil {

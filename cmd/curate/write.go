@@ -186,7 +186,7 @@ func (s *stage) warnOfOldFiles(ctx context.Context) error {
 // writeShard copies the kept rows of one shard.
 func writeShard(ctx context.Context, s *stage, in *stageInput, name string, selection *selection, file shards.Unit, opt writeOptions, task *progress.Task) error {
 	in.rows = file.Rows
-	record, err := s.unit(ctx, in, name, file.SHA256, rowGroups{}, func(ctx context.Context, out shards.Pending, record *shards.Unit, _ shards.Unit) (bool, error) {
+	record, err := s.unit(ctx, in, name, file.SHA256, rowGroups{}, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
 		shard, err := shards.Open(ctx, in.Input)
 		if err != nil {
 			return false, shardError{err}

@@ -90,7 +90,7 @@ func writeMerged(ctx context.Context, s *stage, selection *selection, opt writeO
 
 // output writes one file.
 func (m *merged) output(ctx context.Context, all *stageInput, name string, runs []shards.KeptRun) error {
-	record, err := m.stage.unit(ctx, all, name, fmt.Sprint(runs), rowGroups{}, func(ctx context.Context, out shards.Pending, record *shards.Unit, _ shards.Unit) (bool, error) {
+	record, err := m.stage.unit(ctx, all, name, fmt.Sprint(runs), rowGroups{}, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
 		schema, err := m.unify(ctx)
 		if err != nil {
 			return false, err

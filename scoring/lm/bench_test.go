@@ -1,7 +1,6 @@
 package lm
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -55,13 +54,13 @@ func benchScore(b *testing.B, be *backend.Backend, model *Model, length int) {
 		}
 	}
 	start := cpuTime(b)
-	if _, err := scorer.Score(context.Background(), sequences); err != nil {
+	if _, err := scoreWindows(scorer, sequences); err != nil {
 		b.Fatal(err)
 	}
 	compile := cpuTime(b) - start
 	tokens, cpu := 0, cpuTime(b)
 	for b.Loop() {
-		if _, err := scorer.Score(context.Background(), sequences); err != nil {
+		if _, err := scoreWindows(scorer, sequences); err != nil {
 			b.Fatal(err)
 		}
 		tokens += len(sequences) * length

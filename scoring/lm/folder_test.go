@@ -70,8 +70,8 @@ func TestSaveAndLoadKeepEveryBit(t *testing.T) {
 // The files of PyTorch's safetensors, written again, hold the same tensors, and
 // config.json keeps keys that curate knows nothing of.
 func TestPublishedFolderSurvives(t *testing.T) {
-	model, _ := loadGolden(t, "heads16")
-	model.Config.Other["a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
+	model, _ := loadGolden(t, "testdata/olmo/heads16")
+	model.Config.Keys["_a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
 	dir := t.TempDir()
 	if err := model.Save(dir, nil); err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestPublishedFolderSurvives(t *testing.T) {
 	var before, after map[string]any
 	readJSON(t, filepath.Join("testdata", "olmo", "heads16", "config.json"), &before)
 	readJSON(t, filepath.Join(dir, "config.json"), &after)
-	before["a_key_of_2031"] = map[string]any{"x": []any{1.0, nil}}
+	before["_a_key_of_2031"] = map[string]any{"x": []any{1.0, nil}}
 	before["torch_dtype"] = "float32"
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Error(diff)
@@ -129,7 +129,7 @@ func TestDigestSeesEveryWeight(t *testing.T) {
 		t.Error("a changed last weight does not change the digest")
 	}
 	other := nano(t)
-	other.Config.RopeTheta++
+	other.Config.Rope.Theta++
 	if other.Digest() == before {
 		t.Error("another rope_theta does not change the digest")
 	}

@@ -19,6 +19,7 @@ type addedToken struct {
 type matcher struct {
 	classes  *classTable
 	tokens   []addedToken
+	spaces   bool             // a space of the text reads as ▁
 	first    [256]bool        // bytes that begin a token
 	only     int              // the one byte that begins all tokens, or -1
 	pairs    [1 << 10]uint64  // bit set of two-byte beginnings
@@ -28,11 +29,11 @@ type matcher struct {
 
 // newMatcher returns nil if there are no tokens. contents[i] is what to look
 // for in place of tokens[i].Content; none is empty.
-func newMatcher(classes *classTable, tokens []addedToken, contents []string) *matcher {
+func newMatcher(classes *classTable, tokens []addedToken, contents []string, spaces bool) *matcher {
 	if len(tokens) == 0 {
 		return nil
 	}
-	m := &matcher{classes: classes, tokens: tokens, only: -1, children: map[uint64]int32{}, ends: map[int32]int{}}
+	m := &matcher{classes: classes, tokens: tokens, spaces: spaces, only: -1, children: map[uint64]int32{}, ends: map[int32]int{}}
 	nodes, beginnings := int32(1), 0
 	for i, content := range contents {
 		if !m.first[content[0]] {
@@ -53,6 +54,10 @@ func newMatcher(classes *classTable, tokens []addedToken, contents []string) *ma
 		}
 		m.ends[node] = i
 	}
+	if spaces && m.first[metaspace[0]] {
+		m.first[' '] = true
+		beginnings++
+	}
 	if beginnings == 1 {
 		m.only = int(contents[0][0])
 	}
@@ -72,8 +77,17 @@ func (m *matcher) addPairs(content string) {
 	}
 }
 
-// find returns the first match in text[i:], or token -1.
+// find returns the first match in text[i:], or token -1. Where i is -1 a ▁ that
+// the text does not have stands before it.
 func (m *matcher) find(text []byte, i int) (start, stop, token int) {
+	if i < 0 {
+		if node := m.walk(0, metaspace); node > 0 {
+			if stop, token := m.longest(node, text, 0); token >= 0 {
+				return i, stop, token
+			}
+		}
+		i = 0
+	}
 	for i < len(text) {
 		if m.only >= 0 {
 			skip := bytes.IndexByte(text[i:], byte(m.only))
@@ -83,7 +97,7 @@ func (m *matcher) find(text []byte, i int) (start, stop, token int) {
 			i += skip
 		}
 		if m.first[text[i]] && m.mayStart(text, i) {
-			if stop, token := m.longest(text, i); token >= 0 {
+			if stop, token := m.longest(0, text, i); token >= 0 {
 				return i, stop, token
 			}
 		}
@@ -93,19 +107,38 @@ func (m *matcher) find(text []byte, i int) (start, stop, token int) {
 }
 
 func (m *matcher) mayStart(text []byte, i int) bool {
-	if i+1 >= len(text) {
+	if i+1 >= len(text) || m.spaces && (text[i] == ' ' || text[i+1] == ' ') {
 		return true
 	}
 	pair := int(text[i])<<8 | int(text[i+1])
 	return m.pairs[pair>>6]>>(pair&63)&1 != 0
 }
 
-// longest returns the end and index of the longest token at text[i], or -1.
-func (m *matcher) longest(text []byte, i int) (stop, token int) {
-	node := int32(0)
+// walk returns where part leads to from a node, or -1.
+func (m *matcher) walk(node int32, part string) int32 {
+	for i := range len(part) {
+		child, ok := m.children[uint64(node)<<8|uint64(part[i])]
+		if !ok {
+			return -1
+		}
+		node = child
+	}
+	return node
+}
+
+// longest returns the end and index of the longest token that goes on from a node
+// at text[i], or -1.
+func (m *matcher) longest(node int32, text []byte, i int) (stop, token int) {
 	token = -1
+	if t, ok := m.ends[node]; ok {
+		stop, token = i, t
+	}
 	for ; i < len(text); i++ {
 		child, ok := m.children[uint64(node)<<8|uint64(text[i])]
+		if m.spaces && text[i] == ' ' {
+			child = m.walk(node, metaspace)
+			ok = child >= 0
+		}
 		if !ok {
 			break
 		}
@@ -117,19 +150,21 @@ func (m *matcher) longest(text []byte, i int) (stop, token int) {
 	return stop, token
 }
 
-// split calls yield with every stretch of text between added tokens (id -1)
-// and every added token. It follows AddedVocabulary::find_matches of HF
-// tokenizers step by step, in what rstrip and lstrip do to each other as well.
-func (m *matcher) split(text []byte, yield func(part []byte, id int32)) {
-	done := 0
-	for from := 0; from < len(text); {
+// split calls yield with every stretch of text between added tokens (id -1) and
+// every added token. from is where the stretch begins in text. A text that a ▁
+// stands before, which it does not have, begins at -1. split follows
+// AddedVocabulary::find_matches of HF tokenizers step by step, in what rstrip
+// and lstrip do to each other as well.
+func (m *matcher) split(text []byte, begin int, yield func(part []byte, from int, id int32)) {
+	done := begin
+	for from := begin; from < len(text); {
 		start, stop, index := m.find(text, from)
 		if index < 0 {
 			break
 		}
 		from = stop
 		token := &m.tokens[index]
-		if token.SingleWord && !m.alone(text, start, stop) {
+		if token.SingleWord && !m.alone(text, max(start, 0), stop) {
 			continue
 		}
 		if token.LStrip {
@@ -139,29 +174,37 @@ func (m *matcher) split(text []byte, yield func(part []byte, id int32)) {
 			stop = m.spaceAfter(text, stop)
 		}
 		if done < start {
-			yield(text[done:start], -1)
+			yield(text[max(done, 0):start], done, -1)
 		}
-		yield(nil, token.ID)
+		yield(nil, start, token.ID)
 		done = stop
 	}
 	if done < len(text) {
-		yield(text[done:], -1)
+		yield(text[max(done, 0):], done, -1)
 	}
+}
+
+// class returns the classes of a code point of the text.
+func (m *matcher) class(r rune) uint8 {
+	if m.spaces && r == ' ' {
+		r = metaspaceRune
+	}
+	return m.classes.of(r)
 }
 
 // alone reports whether no word character touches text[start:stop].
 func (m *matcher) alone(text []byte, start, stop int) bool {
 	before, sizeBefore := utf8.DecodeLastRune(text[:start])
 	after, sizeAfter := utf8.DecodeRune(text[stop:])
-	return (sizeBefore == 0 || m.classes.of(before)&classWord == 0) &&
-		(sizeAfter == 0 || m.classes.of(after)&classWord == 0)
+	return (sizeBefore == 0 || m.class(before)&classWord == 0) &&
+		(sizeAfter == 0 || m.class(after)&classWord == 0)
 }
 
 // spaceBefore returns where the white space that ends at text[i] starts.
 func (m *matcher) spaceBefore(text []byte, i int) int {
 	for i > 0 {
 		r, size := utf8.DecodeLastRune(text[:i])
-		if m.classes.of(r)&classSpace == 0 {
+		if m.class(r)&classSpace == 0 {
 			break
 		}
 		i -= size
@@ -173,7 +216,7 @@ func (m *matcher) spaceBefore(text []byte, i int) int {
 func (m *matcher) spaceAfter(text []byte, i int) int {
 	for i < len(text) {
 		r, size := utf8.DecodeRune(text[i:])
-		if m.classes.of(r)&classSpace == 0 {
+		if m.class(r)&classSpace == 0 {
 			break
 		}
 		i += size

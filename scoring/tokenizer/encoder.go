@@ -17,10 +17,12 @@ type Encoder struct {
 	nfc    *nfc // nil: no normalizer
 	cache  *wordCache
 	chain  chain
-	window int // bytes of a long word that are merged together
+	window int               // symbols of a long word that are merged together
+	sink   func(ids []int32) // of Each; nil in Append
 
-	normal []byte // normalised text
-	spaced []byte // text with a space in front
+	normal  []byte  // normalised text
+	spaced  []byte  // text with a space in front
+	symbols []int32 // of a long word
 
 	shortIDs    [shortWord]int32
 	shortMerges [shortWord]uint64
@@ -38,23 +40,48 @@ func (t *Tokenizer) NewEncoder() *Encoder {
 // Append appends the ids of text to dst and returns it. text is UTF-8; stretches
 // that are not are read as one U+FFFD each. No special tokens are added,
 // but those written out in the text are found, as HF tokenizers does.
+//
+// Beside dst it takes a few MiB, whatever the length of text or of its words. Text
+// that is not UTF-8, or not in form C where the tokenizer asks for that, is copied.
 func (e *Encoder) Append(dst []int32, text []byte) []int32 {
 	if !utf8.Valid(text) {
 		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
 	}
 	if e.t.raw == nil {
-		dst = e.section(dst, text)
+		dst = e.section(dst, text, true)
 	} else {
-		e.t.raw.split(text, func(part []byte, id int32) {
+		e.t.raw.split(text, 0, func(part []byte, from int, id int32) {
 			if id >= 0 {
-				dst = append(dst, id)
+				dst = e.drain(append(dst, id))
 			} else {
-				dst = e.section(dst, part)
+				dst = e.section(dst, part, from == 0)
 			}
 		})
 	}
 	e.trim()
 	return dst
+}
+
+// eachIDs is how many ids Each hands out at a time, or some more.
+const eachIDs = 1 << 14
+
+// Each gives the ids that Append would append to yield, about 16,384 at a time, which
+// are valid until it returns. Memory does not grow with the text.
+func (e *Encoder) Each(text []byte, yield func(ids []int32)) {
+	e.sink = yield
+	defer func() { e.sink = nil }()
+	if rest := e.Append(nil, text); len(rest) > 0 {
+		yield(rest)
+	}
+}
+
+// drain hands ids out if they are enough and somebody wants them.
+func (e *Encoder) drain(ids []int32) []int32 {
+	if e.sink == nil || len(ids) < eachIDs {
+		return ids
+	}
+	e.sink(ids)
+	return ids[:0]
 }
 
 // trim lets go of memory that only a very large text needs.
@@ -68,31 +95,54 @@ func (e *Encoder) trim() {
 	if e.nfc != nil && cap(e.nfc.runes) > keepScratch/8 {
 		e.nfc.runes = nil
 	}
+	if cap(e.symbols) > 2*defaultWindow {
+		e.symbols = nil
+	}
 	if cap(e.chain.ids) > 2*defaultWindow {
 		e.chain = chain{}
 	}
 }
 
-// section encodes text that holds no added token of the raw kind.
-func (e *Encoder) section(dst []int32, text []byte) []int32 {
+// section encodes text that holds no added token of the raw kind. first: it is the
+// beginning of the whole text.
+func (e *Encoder) section(dst []int32, text []byte, first bool) []int32 {
 	if e.nfc != nil && e.nfc.span(text) < len(text) {
 		e.normal = e.nfc.append(e.normal[:0], text)
 		text = e.normal
 	}
-	if e.t.normalized == nil {
-		return e.words(dst, text)
+	begin := 0
+	if e.t.spaces.prepend == prependNormalizer && len(text) > 0 {
+		begin = -1
 	}
-	e.t.normalized.split(text, func(part []byte, id int32) {
+	if e.t.normalized == nil {
+		return e.stretch(dst, text, begin < 0, first)
+	}
+	e.t.normalized.split(text, begin, func(part []byte, from int, id int32) {
 		if id >= 0 {
-			dst = append(dst, id)
+			dst = e.drain(append(dst, id))
 		} else {
-			dst = e.words(dst, part)
+			dst = e.stretch(dst, part, from < 0, first && from == 0)
 		}
 	})
 	return dst
 }
 
-// words encodes text that holds no added token.
+// stretch encodes text that holds no added token. prefix: the normalizer has put a
+// ▁ before it.
+func (e *Encoder) stretch(dst []int32, text []byte, prefix, first bool) []int32 {
+	if e.t.runes == nil {
+		return e.words(dst, text)
+	}
+	switch e.t.spaces.prepend {
+	case prependFirst:
+		prefix = first && !e.t.runes.spaceFirst(text)
+	case prependAlways:
+		prefix = !e.t.runes.spaceFirst(text)
+	}
+	return e.characters(dst, text, prefix)
+}
+
+// words encodes text that holds no added token with a byte-level model.
 func (e *Encoder) words(dst []int32, text []byte) []int32 {
 	if len(text) == 0 {
 		return dst
@@ -123,6 +173,7 @@ func (e *Encoder) scan(dst []int32, text []byte) []int32 {
 		} else {
 			dst = e.word(dst, text[i:end])
 		}
+		dst = e.drain(dst)
 		i = end
 	}
 	return dst
@@ -130,15 +181,22 @@ func (e *Encoder) scan(dst []int32, text []byte) []int32 {
 
 // word encodes one word without the cache.
 func (e *Encoder) word(dst []int32, word []byte) []int32 {
+	if e.t.runes != nil { // whole tokens were looked for: a word is not all that the model gets
+		symbols := symbolReader{a: e.t.runes, text: word}
+		return e.mergeShort(dst, len(symbols.read(e.shortIDs[:0], shortWord)))
+	}
 	if e.t.whole != nil {
 		if id, ok := e.t.whole[string(word)]; ok {
 			return append(dst, id)
 		}
 	}
-	if len(word) <= shortWord {
-		return e.mergeShort(dst, word)
+	if len(word) > shortWord {
+		return e.mergeLong(dst, &byteReader{&e.t.bytes, word})
 	}
-	return e.mergeLong(dst, word)
+	for i, b := range word {
+		e.shortIDs[i] = e.t.bytes[b]
+	}
+	return e.mergeShort(dst, len(word))
 }
 
 // Size of the word cache: 1<<cacheBits entries of 64 bytes.

@@ -20,14 +20,15 @@ func Parse(data []byte) (*Tokenizer, error) {
 	}
 	classes := newClassTable()
 	t := &Tokenizer{json: data, digest: digestOf(data), scan: scanner{classes: classes}}
+	level, preFault := t.parsePreTokenizer(file["pre_tokenizer"])
 	err = errors.Join(
 		checkNull(file, "truncation", "curate does not cut documents: set it to null"),
 		checkNull(file, "padding", "curate packs sequences itself: set it to null"),
-		t.parseNormalizer(file["normalizer"]),
-		t.parsePreTokenizer(file["pre_tokenizer"]),
+		t.parseNormalizer(file["normalizer"], level),
+		preFault,
 		checkPostProcessor(file["post_processor"]),
-		checkDecoder(file["decoder"]),
-		t.parseModel(file["model"]),
+		t.parseDecoder(file["decoder"], level),
+		t.parseModel(file["model"], level),
 	)
 	if err == nil {
 		err = t.parseAddedTokens(file["added_tokens"])
@@ -37,6 +38,15 @@ func Parse(data []byte) (*Tokenizer, error) {
 	}
 	return t, nil
 }
+
+// level is what the symbols of a model are.
+type level uint8
+
+const (
+	unknownLevel   level = iota // the pre-tokenizer is not supported
+	byteLevel                   // bytes, as in GPT-2
+	characterLevel              // code points, as SentencePiece has them
+)
 
 // object decodes a JSON object that may have only the given keys.
 func object(data []byte, what string, keys ...string) (map[string]json.RawMessage, error) {
@@ -102,43 +112,6 @@ func checkNull(fields map[string]json.RawMessage, key, why string) error {
 	return fmt.Errorf("%s is %s; %s", key, brief(fields[key]), why)
 }
 
-// parseNormalizer accepts NFC, alone or in a Sequence.
-func (t *Tokenizer) parseNormalizer(data []byte) error {
-	if isNull(data) {
-		return nil
-	}
-	kind, err := kindOf(data, "normalizer")
-	if err != nil {
-		return err
-	}
-	list, what := []json.RawMessage{data}, "normalizer"
-	if kind == "Sequence" {
-		fields, err := object(data, "normalizer", "type", "normalizers")
-		if err != nil {
-			return err
-		}
-		if list, err = field(fields, "normalizer", "normalizers", list[:0]); err != nil {
-			return err
-		}
-		what = "normalizer.normalizers"
-	}
-	for _, entry := range list {
-		if kind, err = kindOf(entry, what); err != nil {
-			return err
-		}
-		if kind != "NFC" {
-			return fmt.Errorf("%s %q is not supported (supported: null, NFC)", what, kind)
-		}
-		if _, err := object(entry, what, "type"); err != nil {
-			return err
-		}
-	}
-	if len(list) > 0 {
-		t.nfc = newNFC(t.scan.classes)
-	}
-	return nil
-}
-
 // checkPostProcessor accepts what only adds special tokens or trims offsets:
 // neither touches ids with add_special_tokens=False.
 func checkPostProcessor(data []byte) error {
@@ -193,14 +166,21 @@ func checkOneProcessor(data []byte, what string) error {
 	return fmt.Errorf("%s %q is not supported (supported: null, ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing, Sequence of these)", what, kind)
 }
 
-// checkDecoder accepts ByteLevel, which is what Decode does.
-func checkDecoder(data []byte) error {
-	if isNull(data) {
-		return nil
+// some is how many faults of one kind an error shows.
+const some = 5
+
+// listSome joins the first of many faults or names.
+func listSome(names []string) string {
+	if len(names) > some {
+		names = append(names[:some:some], fmt.Sprintf("and %d more", len(names)-some))
 	}
-	kind, err := kindOf(data, "decoder")
-	if err == nil && kind != "ByteLevel" {
-		err = fmt.Errorf("decoder %q is not supported (supported: null, ByteLevel)", kind)
+	return strings.Join(names, ", ")
+}
+
+// joinSome joins the first of many faults.
+func joinSome(faults []error) error {
+	if len(faults) > some {
+		faults = append(faults[:some:some], fmt.Errorf("and %d more", len(faults)-some))
 	}
-	return err
+	return errors.Join(faults...)
 }

@@ -15,6 +15,12 @@ type mergeSlot struct {
 	merge uint64 // rank<<32 | id
 }
 
+func (s mergeSlot) left() int32  { return int32(s.pair >> 32) }
+func (s mergeSlot) right() int32 { return int32(uint32(s.pair)) }
+
+// hashFactor spreads keys over the high bits.
+const hashFactor = 0x9E3779B97F4A7C15
+
 // noMerge sorts behind every merge.
 const noMerge = ^uint64(0)
 
@@ -31,7 +37,7 @@ func newMergeTable(count int) *mergeTable {
 
 // slot returns where pair is or would be.
 func (t *mergeTable) slot(pair uint64) *mergeSlot {
-	for i := pair * 0x9E3779B97F4A7C15 >> t.shift; ; i++ {
+	for i := pair * hashFactor >> t.shift; ; i++ {
 		s := &t.slots[i&uint64(len(t.slots)-1)]
 		if s.pair == pair || s.merge == noMerge {
 			return s
@@ -57,14 +63,11 @@ func (t *mergeTable) get(left, right int32) uint64 {
 // merge beats a heap.
 const shortWord = 96
 
-// mergeShort appends the ids of a word of at most shortWord bytes: take the
-// merge of the lowest rank, the leftmost of equals, until there is none.
-func (e *Encoder) mergeShort(dst []int32, word []byte) []int32 {
-	ids, merges := e.shortIDs[:len(word)], e.shortMerges[:len(word)]
-	for i, b := range word {
-		ids[i] = e.t.bytes[b]
-	}
-	n := len(ids)
+// mergeShort appends the ids of a word of at most shortWord symbols, which are in
+// e.shortIDs: take the merge of the lowest rank, the leftmost of equals, until
+// there is none.
+func (e *Encoder) mergeShort(dst []int32, n int) []int32 {
+	ids, merges := e.shortIDs[:n], e.shortMerges[:n]
 	for i := 0; i < n-1; i++ {
 		merges[i] = e.t.merges.get(ids[i], ids[i+1])
 	}
@@ -90,4 +93,12 @@ func (e *Encoder) mergeShort(dst []int32, word []byte) []int32 {
 		}
 	}
 	return append(dst, ids[:n]...)
+}
+
+// mergeSymbols appends the ids of a whole word.
+func (e *Encoder) mergeSymbols(dst, symbols []int32) []int32 {
+	if len(symbols) <= shortWord {
+		return e.mergeShort(dst, copy(e.shortIDs[:], symbols))
+	}
+	return e.chain.appendAll(dst, e.t, symbols)
 }

@@ -43,6 +43,14 @@ func drawTokenizer(t *rapid.T) []byte {
 	return data
 }
 
+// symbolsOf returns what merging a word begins with.
+func symbolsOf(tok *Tokenizer, word string) []int32 {
+	if tok.runes != nil {
+		return (&symbolReader{a: tok.runes, text: []byte(word)}).read(nil, 4*len(word)+1)
+	}
+	return (&byteReader{&tok.bytes, []byte(word)}).read(nil, len(word))
+}
+
 // TestMergesAgree: array, heap and windows of any size give what naive merging
 // gives, under any merges.
 func TestMergesAgree(t *testing.T) {
@@ -58,14 +66,15 @@ func TestMergesAgree(t *testing.T) {
 		for range 20 {
 			word := strings.Join(rapid.SliceOfN(rapid.SampledFrom(strings.Split(letters, "")), 1, 90).Draw(rt, "word"), "")
 			want := slow.word(word)
-			if got := e.mergeShort(nil, []byte(word)); !slices.Equal(got, want) {
+			symbols := symbolsOf(tok, word)
+			if got := e.mergeShort(nil, copy(e.shortIDs[:], symbols)); !slices.Equal(got, want) {
 				rt.Fatalf("mergeShort(%q) = %v, want %v", word, got, want)
 			}
-			if got := e.chain.appendAll(nil, tok, []byte(word)); !slices.Equal(got, want) {
+			if got := e.chain.appendAll(nil, tok, symbols); !slices.Equal(got, want) {
 				rt.Fatalf("appendAll(%q) = %v, want %v", word, got, want)
 			}
 			e.window = rapid.IntRange(1, 40).Draw(rt, "window")
-			if got := e.mergeLong(nil, []byte(word)); !slices.Equal(got, want) {
+			if got := e.mergeLong(nil, &byteReader{&tok.bytes, []byte(word)}); !slices.Equal(got, want) {
 				rt.Fatalf("mergeLong(%q) with window %d = %v, want %v", word, e.window, got, want)
 			}
 		}
@@ -94,7 +103,7 @@ func TestOutdatedMerge(t *testing.T) {
 	}
 	e := tok.NewEncoder()
 	want := []int32{vocab["a"], vocab["bcd"]}
-	if got := e.chain.appendAll(nil, tok, []byte("abcd")); !slices.Equal(got, want) {
+	if got := e.chain.appendAll(nil, tok, symbolsOf(tok, "abcd")); !slices.Equal(got, want) {
 		t.Errorf("appendAll = %v, want %v", got, want)
 	}
 	if got := newReference(t, data).word("abcd"); !slices.Equal(got, want) {
@@ -140,8 +149,8 @@ func TestWindowsAdvance(t *testing.T) {
 		"one letter": strings.Repeat("a", 1<<12), "equals": strings.Repeat("=", 1<<12), "spaces": strings.Repeat(" ", 1<<12),
 		"two letters": strings.Repeat("he", 1<<11), "random": string(random), "bytes": strings.Repeat("\xe5\xad\x97", 1<<12/3),
 	} {
-		for _, following := range []byte(word)[:3] {
-			_, used := c.appendWindow(nil, tok, []byte(word), following)
+		for _, following := range symbolsOf(tok, word[:3]) {
+			_, used := c.appendWindow(nil, tok, symbolsOf(tok, word), following)
 			if used < len(word)*9/10 {
 				t.Errorf("%s: %d of %d bytes are final", name, used, len(word))
 			}

@@ -14,9 +14,9 @@ import (
 // the largest vocabularies in use have under 300,000.
 const maxID = 1<<22 - 1
 
-// parseModel reads the model: vocabulary, merges, and options that must not
-// change ids.
-func (t *Tokenizer) parseModel(data []byte) error {
+// parseModel reads the model: vocabulary, merges, and the options that say what
+// merging begins with.
+func (t *Tokenizer) parseModel(data []byte, level level) error {
 	if isNull(data) {
 		return errors.New("model is missing")
 	}
@@ -31,33 +31,66 @@ func (t *Tokenizer) parseModel(data []byte) error {
 	}
 	fields, err := object(data, "model", "type", "dropout", "unk_token", "continuing_subword_prefix",
 		"end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges")
-	if err != nil {
+	if fields == nil {
 		return err
 	}
-	if err := checkModelOptions(fields); err != nil {
-		return err
-	}
+	faults := []error{err, checkModelOptions(fields)}
 	if err := t.parseVocab(fields["vocab"]); err != nil {
-		return err
+		return errors.Join(append(faults, err)...)
 	}
-	if err := t.parseMerges(fields["merges"]); err != nil {
-		return err
+	faults = append(faults, t.parseMerges(fields["merges"]))
+	switch level {
+	case byteLevel:
+		faults = append(faults, t.parseBytes())
+	case characterLevel:
+		faults = append(faults, t.parseAlphabet(fields))
 	}
 	ignoreMerges, err := field(fields, "model", "ignore_merges", false)
-	if err != nil || !ignoreMerges {
+	if err := errors.Join(append(faults, err)...); err != nil {
 		return err
 	}
-	t.whole = make(map[string]int32, len(t.ids))
-	for token, id := range t.ids {
-		if word, ok := unmapBytes(token); ok {
-			t.whole[word] = id
-		}
+	if ignoreMerges {
+		t.setWhole()
 	}
 	return nil
 }
 
-// checkModelOptions refuses what changes ids. Every byte must have a token, so
-// unk_token, fuse_unk and byte_fallback have nothing to do.
+// parseAlphabet reads what a model of characters begins with.
+func (t *Tokenizer) parseAlphabet(fields map[string]json.RawMessage) error {
+	fallback, err1 := field(fields, "model", "byte_fallback", false)
+	fuse, err2 := field(fields, "model", "fuse_unk", false)
+	unk, err3 := field[*string](fields, "model", "unk_token", nil)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	opt := alphabetOptions{fallback: fallback, unk: unk, fuse: fuse, spaces: t.spaces.replace}
+	runes, err := newAlphabet(t.ids, opt)
+	if err != nil || t.merges == nil {
+		return err
+	}
+	runes.setCuts(t.merges, t.tokens)
+	t.runes = runes
+	return nil
+}
+
+// setWhole fills whole, for ignore_merges.
+func (t *Tokenizer) setWhole() {
+	t.whole = make(map[string]int32, len(t.ids))
+	for token, id := range t.ids {
+		if t.runes == nil {
+			word, ok := unmapBytes(token)
+			if !ok {
+				continue
+			}
+			token = word
+		}
+		t.whole[token] = id
+		t.longest = max(t.longest, len(token))
+	}
+}
+
+// checkModelOptions refuses what changes ids. In a byte-level model every byte has
+// a token, so unk_token, fuse_unk and byte_fallback have nothing to do.
 func checkModelOptions(fields map[string]json.RawMessage) error {
 	var faults []error
 	for _, key := range []string{"continuing_subword_prefix", "end_of_word_suffix"} {
@@ -74,7 +107,7 @@ func checkModelOptions(fields map[string]json.RawMessage) error {
 	return errors.Join(append(faults, err)...)
 }
 
-// parseVocab fills tokens, ids, decoded and bytes.
+// parseVocab fills tokens and ids.
 func (t *Tokenizer) parseVocab(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
@@ -101,7 +134,7 @@ func (t *Tokenizer) parseVocab(data []byte) error {
 			return fmt.Errorf("model.vocab: %w", err)
 		}
 	}
-	return t.parseBytes()
+	return nil
 }
 
 func parseID(text string) (int32, error) {
@@ -138,11 +171,8 @@ func (t *Tokenizer) parseBytes() error {
 		}
 	}
 	if len(missing) > 0 {
-		if len(missing) > 5 {
-			missing = append(missing[:5], fmt.Sprintf("and %d more", len(missing)-5))
-		}
 		return fmt.Errorf("model.vocab has no token for the bytes %s: not a byte-level vocabulary, or trained without the byte alphabet (text would be lost)",
-			strings.Join(missing, ", "))
+			listSome(missing))
 	}
 	t.decoded = make([]string, len(t.tokens))
 	for id, token := range t.tokens {
@@ -169,22 +199,35 @@ func (t *Tokenizer) parseMerges(data []byte) error {
 			}
 		}
 	}
-	t.merges = newMergeTable(len(pairs))
+	merges := newMergeTable(len(pairs))
+	var faults []string
 	for rank, pair := range pairs {
-		if len(pair) != 2 {
-			return fmt.Errorf("model.merges[%d] has %d parts, must have 2: %q", rank, len(pair), pair)
+		if fault := t.putMerge(merges, rank, pair); fault != "" {
+			faults = append(faults, fault)
 		}
-		var ids [3]int32
-		for i, token := range []string{pair[0], pair[1], pair[0] + pair[1]} {
-			id, ok := t.ids[token]
-			if !ok {
-				return fmt.Errorf("model.merges[%d] %q needs the token %q, which is not in model.vocab", rank, pair, token)
-			}
-			ids[i] = id
-		}
-		t.merges.put(pairOf(ids[0], ids[1]), int32(rank), ids[2])
 	}
+	if len(faults) > 0 {
+		return errors.New(listSome(faults))
+	}
+	t.merges = merges
 	return nil
+}
+
+// putMerge adds a merge, or says what is wrong with it.
+func (t *Tokenizer) putMerge(merges *mergeTable, rank int, pair []string) (fault string) {
+	if len(pair) != 2 {
+		return fmt.Sprintf("model.merges[%d] has %d parts, must have 2: %q", rank, len(pair), pair)
+	}
+	var ids [3]int32
+	for i, token := range []string{pair[0], pair[1], pair[0] + pair[1]} {
+		id, ok := t.ids[token]
+		if !ok {
+			return fmt.Sprintf("model.merges[%d] %q needs the token %q, which is not in model.vocab", rank, pair, token)
+		}
+		ids[i] = id
+	}
+	merges.put(pairOf(ids[0], ids[1]), int32(rank), ids[2])
+	return ""
 }
 
 // parseAddedTokens adds the entries of added_tokens as AddedVocabulary of HF
@@ -199,10 +242,12 @@ func (t *Tokenizer) parseAddedTokens(data []byte) error {
 	next := int32(len(t.ids)) // the id HF gives to the next unknown token
 	added := map[string]int{}
 	var tokens []addedToken
+	var faults []error
 	for i, entry := range entries {
 		token, err := parseAddedToken(entry, fmt.Sprintf("added_tokens[%d]", i))
 		if err != nil {
-			return err
+			faults = append(faults, err)
+			continue
 		}
 		if token.Content == "" {
 			continue // HF ignores it
@@ -213,11 +258,13 @@ func (t *Tokenizer) parseAddedTokens(data []byte) error {
 			next++
 		}
 		if id != token.ID {
-			return fmt.Errorf("added_tokens[%d] %q has id %d, but HF tokenizers gives it %d", i, token.Content, token.ID, id)
+			faults = append(faults, fmt.Errorf("added_tokens[%d] %q has id %d, but HF tokenizers gives it %d", i, token.Content, token.ID, id))
+			continue
 		}
 		if !known {
 			if err := t.setToken(token.Content, id); err != nil {
-				return fmt.Errorf("added_tokens[%d]: %w", i, err)
+				faults = append(faults, fmt.Errorf("added_tokens[%d]: %w", i, err))
+				continue
 			}
 		}
 		if at, ok := added[token.Content]; ok {
@@ -226,6 +273,9 @@ func (t *Tokenizer) parseAddedTokens(data []byte) error {
 		}
 		added[token.Content] = len(tokens)
 		tokens = append(tokens, token)
+	}
+	if len(faults) > 0 {
+		return joinSome(faults)
 	}
 	t.setAddedTokens(tokens)
 	return nil
@@ -266,15 +316,30 @@ func (t *Tokenizer) setAddedTokens(tokens []addedToken) {
 	for _, token := range tokens {
 		content := token.Content
 		if token.Normalized {
-			if t.nfc != nil {
-				content = string(t.nfc.append(nil, []byte(content)))
-			}
+			content = t.normalize(content)
 			normalized, normalizedContents = append(normalized, token), append(normalizedContents, content)
 		} else {
 			raw, rawContents = append(raw, token), append(rawContents, content)
 		}
-		t.decoded[token.ID] = decodeToken(content)
+		if t.runes == nil {
+			t.decoded[token.ID] = decodeToken(content)
+		}
 	}
-	t.raw = newMatcher(t.scan.classes, raw, rawContents)
-	t.normalized = newMatcher(t.scan.classes, normalized, normalizedContents)
+	t.raw = newMatcher(t.scan.classes, raw, rawContents, false)
+	t.normalized = newMatcher(t.scan.classes, normalized, normalizedContents, t.spaces.early)
+}
+
+// normalize returns what the normalizer makes of a text, as HF does with the
+// contents of added tokens: a Prepend goes before them as well.
+func (t *Tokenizer) normalize(text string) string {
+	if t.nfc != nil {
+		text = string(t.nfc.append(nil, []byte(text)))
+	}
+	if t.spaces.early {
+		text = strings.ReplaceAll(text, " ", metaspace)
+	}
+	if t.spaces.prepend == prependNormalizer {
+		text = metaspace + text
+	}
+	return text
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -13,42 +14,54 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 )
 
-// TestSharedFixtures compares every row of larger fixtures, if CURATE_SHARED
-// names a folder that holds them: data/tokenizers/fixtures-NAME.parquet with the columns
-// text and ids (HF tokenizers, add_special_tokens=False).
+// TestSharedFixtures compares every row of larger fixtures: of NAME.json and
+// fixtures-NAME.parquet, with the columns text and ids (HF tokenizers,
+// add_special_tokens=False), in the folder data/tokenizers of CURATE_SHARED and in
+// CURATE_TOKENIZERS, if those are set.
 func TestSharedFixtures(t *testing.T) {
-	shared := os.Getenv("CURATE_SHARED")
-	if shared == "" {
-		t.Skip("CURATE_SHARED is not set")
+	fixtures := map[string]string{} // tokenizer.json: fixtures
+	for _, folder := range []string{filepath.Join(os.Getenv("CURATE_SHARED"), "data", "tokenizers"), os.Getenv("CURATE_TOKENIZERS")} {
+		found, err := filepath.Glob(filepath.Join(folder, "fixtures-*.parquet"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "fixtures-"), ".parquet")
+			file := filepath.Join(folder, name+".json")
+			if name == "demo" {
+				file = demoFile
+			}
+			fixtures[file] = path
+		}
 	}
-	folder := filepath.Join(shared, "data", "tokenizers")
-	for name, path := range map[string]string{
-		"demo":         "../../configs/demo/tokenizer.json",
-		"gpt-neox-20b": filepath.Join(folder, "gpt-neox-20b.json"),
-		"dolma2":       filepath.Join(folder, "dolma2.json"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			tok, err := Load(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			texts, want := readFixture(t, filepath.Join(folder, "fixtures-"+name+".parquet"))
-			e := tok.NewEncoder()
-			wrong := 0
-			for i, text := range texts {
-				got := e.Append(nil, []byte(text))
-				if slices.Equal(got, want[i]) {
-					continue
-				}
-				if wrong++; wrong <= 5 {
-					t.Errorf("row %d: %.200q\n got %v\nwant %v", i, text, head(got), head(want[i]))
-				}
-			}
-			t.Logf("%d of %d rows equal", len(texts)-wrong, len(texts))
-			if wrong > 0 || len(texts) == 0 {
-				t.Fail()
-			}
-		})
+	if len(fixtures) == 0 {
+		t.Skip("neither CURATE_SHARED nor CURATE_TOKENIZERS names a folder of fixtures")
+	}
+	for file, path := range fixtures {
+		t.Run(filepath.Base(file), func(t *testing.T) { compareFixture(t, file, path) })
+	}
+}
+
+func compareFixture(t *testing.T, file, path string) {
+	tok, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, want := readFixture(t, path)
+	e := tok.NewEncoder()
+	wrong := 0
+	for i, text := range texts {
+		got := e.Append(nil, []byte(text))
+		if slices.Equal(got, want[i]) {
+			continue
+		}
+		if wrong++; wrong <= 5 {
+			t.Errorf("row %d: %.200q\n got %v\nwant %v", i, text, head(got), head(want[i]))
+		}
+	}
+	t.Logf("%d of %d rows equal", len(texts)-wrong, len(texts))
+	if wrong > 0 || len(texts) == 0 {
+		t.Fail()
 	}
 }
 

@@ -18,9 +18,11 @@ type Tokenizer struct {
 	tokens  []string         // by id, as written in the file
 	ids     map[string]int32 // tokens of the vocabulary and added tokens
 	decoded []string         // by id: the bytes a token stands for
-	bytes   [256]int32       // id of each byte alone
+	bytes   [256]int32       // byte-level: id of each byte alone
+	runes   *alphabet        // what merging begins with in a model of characters; nil: byte-level
 	merges  *mergeTable
 	whole   map[string]int32 // words that are one token whatever the merges say; nil unless ignore_merges
+	longest int              // bytes of the longest of them
 
 	// Stages before the model.
 	raw         *matcher // added tokens looked for in the text as it comes
@@ -29,6 +31,8 @@ type Tokenizer struct {
 	prefixSpace bool
 	digits      digitMode
 	scan        scanner
+	spaces      spaceRule // of a model of characters
+	decoder     []decodeStep
 
 	followersOnce sync.Once // see window.go
 	followerLists [][]follower
@@ -81,9 +85,12 @@ func digestOf(data []byte) string {
 
 // Decode returns the text of ids, special tokens included. Unknown ids are
 // left out. Bytes that are not UTF-8 become U+FFFD, one for each maximal
-// part of a code point, as HF tokenizers does. Where the tokenizer has no normalizer,
-// Decode undoes Append.
+// part of a code point, as HF tokenizers does. Where a byte-level tokenizer has no
+// normalizer, Decode undoes Append.
 func (t *Tokenizer) Decode(ids []int32) string {
+	if t.runes != nil {
+		return t.decodeCharacters(ids)
+	}
 	var text []byte
 	for _, id := range ids {
 		if id >= 0 && int(id) < len(t.decoded) {

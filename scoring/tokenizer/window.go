@@ -16,7 +16,7 @@ import (
 // ones is final, no merge crosses to the open ones, and the next window starts
 // there: bytes on two sides of a boundary that no merge crosses never meet.
 
-// defaultWindow is the bytes of a word that are merged together.
+// defaultWindow is the symbols of a word that are merged together.
 const defaultWindow = 1 << 16
 
 // follower is a token that merges with a given token on its left.
@@ -44,22 +44,75 @@ func (t *Tokenizer) followers() [][]follower {
 	return t.followerLists
 }
 
+// symbolSource gives the symbols of a word, byte by byte or by characters.
+type symbolSource interface {
+	// read appends symbols to dst until it has limit of them, or a few more, or
+	// there are no more.
+	read(dst []int32, limit int) []int32
+	more() bool
+}
+
+// byteReader is the symbolSource of a byte-level model.
+type byteReader struct {
+	ids  *[256]int32
+	word []byte // not yet read
+}
+
+func (r *byteReader) read(dst []int32, limit int) []int32 {
+	n := max(0, min(len(r.word), limit-len(dst)))
+	for _, b := range r.word[:n] {
+		dst = append(dst, r.ids[b])
+	}
+	r.word = r.word[n:]
+	return dst
+}
+
+func (r *byteReader) more() bool { return len(r.word) > 0 }
+
 // mergeLong appends the ids of a word of any length.
-func (e *Encoder) mergeLong(dst []int32, word []byte) []int32 {
-	for size := e.window; len(word) > 0; {
-		if size >= len(word) {
-			return e.chain.appendAll(dst, e.t, word)
+func (e *Encoder) mergeLong(dst []int32, source symbolSource) []int32 {
+	size := e.window
+	symbols := e.symbols[:0]
+	for {
+		symbols = source.read(symbols, size+1) // one more: what follows the window
+		done := !source.more()
+		used := 0
+		dst, used = e.mergeParts(dst, symbols, done)
+		dst = e.drain(dst)
+		if done {
+			break
 		}
-		var used int
-		dst, used = e.chain.appendWindow(dst, e.t, word[:size], word[size])
-		word = word[used:]
-		if used == 0 {
-			size *= 2 // nothing was final
+		if used <= size/4 { // too little is final: a larger window costs less than many
+			size *= 2
 		} else {
 			size = e.window
 		}
+		symbols = append(symbols[:0], symbols[used:]...)
 	}
+	e.symbols = symbols[:0]
 	return dst
+}
+
+// mergeParts appends the ids of as many symbols as are final, all if there are no
+// more, and returns how many those are.
+func (e *Encoder) mergeParts(dst, symbols []int32, done bool) ([]int32, int) {
+	from := 0
+	if e.t.runes != nil {
+		for at := 1; at < len(symbols); at++ {
+			if !e.t.runes.crossed.has(symbols[at-1], symbols[at]) {
+				dst = e.mergeSymbols(dst, symbols[from:at])
+				from = at
+			}
+		}
+	}
+	if done {
+		return e.mergeSymbols(dst, symbols[from:]), len(symbols)
+	}
+	if from > 0 || len(symbols) < 2 {
+		return dst, from
+	}
+	last := len(symbols) - 1
+	return e.chain.appendWindow(dst, e.t, symbols[:last], symbols[last])
 }
 
 // chain holds the symbols of a window as a linked list, and a heap of the
@@ -71,13 +124,14 @@ type chain struct {
 	heap []uint64
 }
 
-// load fills the list with the bytes of word and the heap with their merges.
-func (c *chain) load(t *Tokenizer, word []byte) {
-	n := len(word)
+// load fills the list with symbols and the heap with their merges.
+func (c *chain) load(t *Tokenizer, symbols []int32) {
+	n := len(symbols)
 	c.ids, c.prev, c.next = slices.Grow(c.ids[:0], n)[:n], slices.Grow(c.prev[:0], n)[:n], slices.Grow(c.next[:0], n)[:n]
 	c.heap = c.heap[:0]
-	for i, b := range word {
-		c.ids[i], c.prev[i], c.next[i] = t.bytes[b], int32(i-1), int32(i+1)
+	copy(c.ids, symbols)
+	for i := range c.ids {
+		c.prev[i], c.next[i] = int32(i-1), int32(i+1)
 	}
 	c.next[n-1] = -1
 	for i := range int32(n) {
@@ -122,8 +176,8 @@ func (c *chain) merge(t *Tokenizer, at, id int32) {
 }
 
 // appendAll appends the ids of a whole word.
-func (c *chain) appendAll(dst []int32, t *Tokenizer, word []byte) []int32 {
-	c.load(t, word)
+func (c *chain) appendAll(dst []int32, t *Tokenizer, symbols []int32) []int32 {
+	c.load(t, symbols)
 	for {
 		_, at, id, ok := c.top(t)
 		if !ok {
@@ -138,38 +192,37 @@ func (c *chain) appendAll(dst []int32, t *Tokenizer, word []byte) []int32 {
 }
 
 // appendWindow appends the ids that are final whatever follows the window, of
-// which only the next byte is known, and returns how many bytes they stand for.
-func (c *chain) appendWindow(dst []int32, t *Tokenizer, window []byte, following byte) ([]int32, int) {
+// which only the next symbol is known, and returns how many symbols they stand for.
+func (c *chain) appendWindow(dst []int32, t *Tokenizer, window []int32, following int32) ([]int32, int) {
 	c.load(t, window)
 	followers := t.followers()
 	last, end := int32(len(window)-1), len(window)
-	open := t.tokens[t.bytes[following]] // what stands behind last begins with this
-	for last >= 0 {
-		limit, limited := firstFollower(followers[c.ids[last]], t.tokens, open)
+	open := t.tokens[following] // what stands behind last begins with this
+	limit, limited := firstFollower(followers[c.ids[last]], t.tokens, open)
+	for {
 		rank, at, id, ok := c.top(t)
-		if ok && (!limited || rank <= limit) {
-			if c.next[at] == last {
-				last = at
-			}
+		switch {
+		case ok && (!limited || rank <= limit):
+			grows := c.next[at] == last
 			c.merge(t, at, id)
-			continue
-		}
-		if !limited {
-			break
-		}
-		open, end = t.tokens[c.ids[last]], int(last)
-		last = c.prev[last]
-		if last >= 0 {
+			if !grows {
+				continue
+			}
+			last = at
+		case !limited:
+			for i := int32(0); i >= 0; i = c.next[i] {
+				dst = append(dst, c.ids[i])
+			}
+			return dst, end
+		default:
+			open, end = t.tokens[c.ids[last]], int(last)
+			if last = c.prev[last]; last < 0 {
+				return dst, 0
+			}
 			c.next[last] = -1
 		}
+		limit, limited = firstFollower(followers[c.ids[last]], t.tokens, open)
 	}
-	if last < 0 {
-		return dst, 0
-	}
-	for i := int32(0); i >= 0; i = c.next[i] {
-		dst = append(dst, c.ids[i])
-	}
-	return dst, end
 }
 
 // firstFollower returns the lowest rank at which a token that begins with
