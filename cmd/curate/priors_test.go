@@ -189,7 +189,7 @@ func TestEarlierScoresLoadOneModel(t *testing.T) {
 	if m.both != nil || m.prior != nil || m.conditional == nil {
 		t.Errorf("loaded: %+v", m)
 	}
-	if _, err := m.losses(t.Context()); err != nil || m.prior == nil {
+	if _, err := m.losses(); err != nil || m.prior == nil {
 		t.Errorf("the prior is not loaded: %v", err)
 	}
 }

@@ -26,6 +26,8 @@ type scoreOptions struct {
 	Backend            string
 	Columns            shards.Columns
 	Scoring            scoring.Options
+	Precision          lm.Precision
+	Devices            string   // how many get the models, or all; "": every GPU, one CPU
 	Reuse              []string // folders of earlier scores
 }
 
@@ -35,7 +37,13 @@ domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses a
 color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.
 For another target, prior losses that are in the same output folder, or in one that --reuse names,
 are taken over: only the new conditional is loaded and run. The sidecars are the same as without.
-Models are folders on disk or S3, or hf://ORG/NAME[@REVISION]: docs/MODELS.md.`
+Models are folders on disk or S3, or hf://ORG/NAME[@REVISION]: docs/MODELS.md.
+
+--memory bounds what models and batches may take: of a GPU, or of the process. Models then take
+turns on a batch, and batches get smaller; the size of batches decides the last bits of losses, so
+it is part of what a second run compares. Without --memory it is 4096 tokens on a CPU (32768 on a
+GPU), or what fits into half of the memory that is free. Should memory run out nevertheless, the
+run goes on with smaller batches.`
 
 func newScoreCommand(a *app) *cobra.Command {
 	var opt scoreOptions
@@ -48,7 +56,8 @@ func newScoreCommand(a *app) *cobra.Command {
   curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
   curate score --prior P --conditional C2 --reuse out/scores --output out/scores2 'pool/**/*.parquet'
   curate score --prior hf://org/prior@v1 --conditional out/cond --output out/scores 'pool/**/*.parquet'
-  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
+  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt
+  curate score --prior P --conditional C --output S --memory 4GiB --precision f32 --devices 2 'pool/*.parquet'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
 			if err := requireFlags(map[string]string{"--prior": opt.Prior, "--conditional": opt.Conditional, "--output": opt.Output}); err != nil {
@@ -56,7 +65,7 @@ func newScoreCommand(a *app) *cobra.Command {
 			}
 			options := opt.Scoring
 			options.SequenceLength = cmp.Or(options.SequenceLength, 512)
-			if err := options.Validate(); err != nil {
+			if err := errors.Join(options.Validate(), opt.validate()); err != nil {
 				return usageError{err}
 			}
 			inputs, err := a.listInputs(cmd.Context(), args)
@@ -76,6 +85,8 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
 	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
 	flags.IntVar(&opt.Scoring.Overlap, "overlap", 0, "tokens that windows of a long document share with the one before, as context without loss")
+	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "of weights and matrix products: f32, bf16, or auto: bf16 on GPUs, else f32; norms, softmax and losses are f32")
+	flags.StringVar(&opt.Devices, "devices", "", "how many devices get the models, or all; without it every GPU, and one CPU")
 	flags.StringArrayVar(&opt.Reuse, "reuse", nil, "folder of earlier scores with the same prior, whose losses are not computed again (repeatable)")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
@@ -160,6 +171,9 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	if err != nil {
 		return stageResult{}, err
 	}
+	if err := opt.asBefore(ctx, s); err != nil {
+		return stageResult{}, err
+	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
@@ -169,6 +183,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	}
 	defer pool.close()
 	s.backend = pool.device.Name
+	setComputing(s, pool.computing)
 	total, opened := s.totalRows(ctx)
 	defer opened.close()
 	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", total)
@@ -192,65 +207,51 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 // models are the two models with their tokenizer, on their device from when they
 // are first needed.
 type models struct {
-	app       *app
 	opt       scoreOptions
+	folders   []*lm.Folder // prior, conditional
 	device    *backend.Backend
+	computing lm.ScorerOptions
 	tokenizer *tokenizer.Tokenizer
 	earlier   *priors
 
 	both, prior, conditional *lm.Scorer // both models in one scorer, or each in its own
 }
 
-// openModels opens the tokenizer and the device, and loads both models, unless
-// there are prior losses from before: then each is loaded when a unit needs it.
+// openModels opens both model folders and the device. It loads both models, or
+// where there are prior losses from before only the conditional; then the prior is
+// loaded when a unit needs it. Batches are the same in both cases.
 func openModels(ctx context.Context, a *app, opt scoreOptions, earlier *priors) (_ *models, err error) {
-	m := &models{app: a, opt: opt, earlier: earlier}
+	m := &models{opt: opt, earlier: earlier}
 	if m.tokenizer, err = a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json")); err != nil {
 		return nil, err
 	}
-	config, err := a.readModelConfig(ctx, opt.Prior)
-	if err != nil {
-		return nil, err
-	}
-	m.opt.Scoring.EndOfText = int32(config.EOSTokenID)
-	if m.device, err = openBackend(a, opt.Backend); err != nil {
-		return nil, err
-	}
-	if earlier.some {
-		m.conditional, err = m.load(ctx, opt.Conditional)
-	} else {
-		m.both, err = m.load(ctx, opt.Prior, opt.Conditional)
-	}
-	if err != nil {
-		return nil, errors.Join(err, m.close())
-	}
-	return m, nil
-}
-
-// load puts models on the device in one scorer and compiles nothing yet.
-func (m *models) load(ctx context.Context, folders ...string) (*lm.Scorer, error) {
-	var loaded []*lm.Model
-	for _, folder := range folders {
-		model, err := m.app.loadModel(ctx, folder)
+	var configs []lm.Config
+	for _, folder := range []string{opt.Prior, opt.Conditional} {
+		model, err := a.openWeights(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
 		if err := checkVocabulary(m.tokenizer, model.Config, folder); err != nil {
 			return nil, err
 		}
-		loaded = append(loaded, model)
+		m.folders, configs = append(m.folders, model), append(configs, model.Config)
 	}
-	return lm.NewScorer(m.device, loaded, lm.ScorerOptions{SequenceLength: m.opt.Scoring.SequenceLength})
-}
-
-func (m *models) close() error {
-	var faults []error
-	for _, scorer := range []*lm.Scorer{m.both, m.prior, m.conditional} {
-		if scorer != nil {
-			faults = append(faults, scorer.Close())
-		}
+	m.opt.Scoring.EndOfText = int32(configs[0].EOSTokenID)
+	if m.device, err = openBackend(a, opt.Backend); err != nil {
+		return nil, err
 	}
-	return errors.Join(append(faults, m.device.Close())...)
+	if m.computing, err = opt.computing(a, m.device, configs); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	if earlier.some {
+		m.conditional, err = lm.NewScorer(m.device, m.folders[1:], m.computing)
+	} else {
+		m.both, err = lm.NewScorer(m.device, m.folders, m.computing)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
 }
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.

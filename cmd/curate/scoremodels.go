@@ -7,16 +7,27 @@ import (
 
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/shards"
 )
 
+func (m *models) close() error {
+	var faults []error
+	for _, scorer := range []*lm.Scorer{m.both, m.prior, m.conditional} {
+		if scorer != nil {
+			faults = append(faults, scorer.Close())
+		}
+	}
+	return errors.Join(append(faults, m.device.Close())...)
+}
+
 // losses are those of both models.
-func (m *models) losses(ctx context.Context) (_ scoring.Losses, err error) {
+func (m *models) losses() (_ scoring.Losses, err error) {
 	if m.both != nil {
 		return m.both, nil
 	}
 	if m.prior == nil {
-		if m.prior, err = m.load(ctx, m.opt.Prior); err != nil {
+		if m.prior, err = lm.NewScorer(m.device, m.folders[:1], m.computing); err != nil {
 			return nil, err
 		}
 	}
@@ -58,7 +69,7 @@ func (m *models) unitScorer(ctx context.Context, s *stage, options scoring.Optio
 			return scorer, func() { scorer.Close(); object.Close() }, nil
 		}
 	}
-	losses, err := m.losses(ctx)
+	losses, err := m.losses()
 	if err != nil {
 		return nil, nil, err
 	}
