@@ -4,10 +4,10 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 
-.PHONY: help build plugin demo demo-ofds test test-tokens test-minio check race fuzz golden bench bench-shards bench-ofds bench-quality bench-memory bench-precision clean
+.PHONY: help build plugin demo demo-ofds test test-tokens check race test-export test-minio fuzz golden bench bench-scoring bench-shards bench-ofds bench-tokenizer bench-quality bench-memory bench-precision clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/curate
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/curate ./cmd/curate
@@ -36,6 +36,9 @@ check: ## formatting, vet, staticcheck, without the tests
 race: ## the tests under the race detector
 	@CURATE_RACE=1 scripts/test.sh
 
+test-export: ## load exported models with transformers itself and compare losses (1 GB of torch)
+	@scripts/check_export.sh
+
 test-minio: ## build MinIO and run the tests of the S3 store on it too
 	@scripts/minio.sh
 
@@ -48,11 +51,20 @@ golden: ## make the golden files again (needs python3 and PyPI; see scripts/gold
 bench: ## the benchmarks against PyTorch, HF tokenizers, numpy and pyarrow
 	@bench/run.sh
 
+bench-scoring: ## losses of language models against PyTorch and JAX, float32 on this CPU
+	@scripts/plugin.sh
+	@bench/scoring.sh
+bench-bf16: ## matrix products on CPUs in float32 and bfloat16: XLA's flags, the Go backend, PyTorch
+	@bench/bf16.sh
+
 bench-shards: ## read, filter, copy and add a column against pyarrow, polars, DuckDB and datatrove
 	@bench/shards.sh
 
 bench-ofds: ## select from a million objects against scikit-learn and numpy
 	@bench/ofds.sh
+
+bench-tokenizer: ## ids and speed against HF tokenizers (TEXTS='FILE.parquet ...', ROUNDS=3, MEGABYTES=0 for all)
+	@bench/tokenizer.sh --rounds $(or $(ROUNDS),3) --megabytes $(or $(MEGABYTES),0) $(if $(TEXTS),--texts $(TEXTS))
 
 BCCD ?= ../shared/data/images/bccd.parquet
 bench-quality: build ## how well OFDS and its baselines cover real objects (BCCD=PATH of the blood cell images)

@@ -234,6 +234,15 @@ func (c config) textFaults() (faults []error) {
 	if c.Conditional.Model != "" && len(c.Conditional.Target) > 0 {
 		fault("conditional: target and model exclude each other")
 	}
+	for _, m := range []struct {
+		section, model string
+		flags          trainFlags
+	}{{"prior", c.Prior.Model, c.Prior.trainFlags}, {"conditional", c.Conditional.Model, c.Conditional.trainFlags}} {
+		opt := trainOptions{Output: "models", SequenceLength: c.SequenceLength, trainFlags: m.flags}
+		if err := opt.validate(); m.model == "" && err != nil {
+			fault("%s: %w", m.section, err)
+		}
+	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
 	}

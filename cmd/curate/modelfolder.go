@@ -20,7 +20,7 @@ import (
 var modelFiles = []string{"config.json", safetensors.WeightsFile, "tokenizer.json"}
 
 // trainedFiles are what training leaves beside them.
-var trainedFiles = []string{train.LogFile, train.ResultFile}
+var trainedFiles = []string{train.LogFile, train.ResultFile, trainPage}
 
 // fileKinds are the files of one kind of model folder, beside the weights.
 type fileKinds struct {

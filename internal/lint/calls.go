@@ -24,6 +24,7 @@ var exiting = map[string]string{
 	"bench/ofdsbench/main.go":           "a program of its own, for the benchmarks",
 	"bench/qualitybench/main.go":        "a program of its own, for the benchmarks",
 	"bench/matmulbench/main.go":         "a program of its own, for the benchmarks",
+	"bench/scoringbench/main.go":        "a program of its own, for the benchmarks",
 }
 
 // checkCalls wants panic and exit in their places only. Tests are free.

