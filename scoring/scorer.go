@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/curate-data/curate/pipeline"
 )
@@ -16,6 +15,8 @@ type Unit string
 const (
 	// Document scores each row's text: padding is masked, and a document
 	// longer than the sequence length is scored in windows, averaged by tokens.
+	// Windows follow each other, or begin Overlap tokens before the end of the
+	// last one, which gives the tokens after them more context.
 	Document Unit = "document"
 	// Sequence scores consecutive tokens of the shard's documents, joined by
 	// the end-of-text token, as in the paper: nothing is masked, the tail
@@ -23,18 +24,22 @@ const (
 	Sequence Unit = "sequence"
 )
 
-// Losses runs all models over the same batches. Score returns for each model
-// and each sequence the sum of its token losses in nats over the len-1
-// next-token positions. lm.Scorer is the implementation.
+// Losses runs all models over the same batches and returns losses in the order
+// of windows. done, if not nil, hears of every batch how many of the windows'
+// tokens it had. lm.Scorer is the implementation.
 type Losses interface {
-	Score(ctx context.Context, sequences [][]int32) ([][]float64, error)
+	Score(ctx context.Context, windows []pipeline.Window, done func(tokens int)) (pipeline.WindowLosses, error)
 }
 
 // Options of a Scorer.
 type Options struct {
 	Unit           Unit
 	SequenceLength int   // T, tokens of a window or sequence; the paper's is 512
+	Overlap        int   // of the windows of a document, in tokens, less than SequenceLength
 	EndOfText      int32 // id that joins documents in Sequence mode
+	// Progress, if not nil, hears how many more documents were scored, roughly:
+	// documents are counted by their share of the tokens that are scored together.
+	Progress func(documents int)
 }
 
 // Validate lists every fault of the options.
@@ -45,6 +50,12 @@ func (o Options) Validate() error {
 	}
 	if o.SequenceLength < 2 {
 		faults = append(faults, fmt.Errorf("sequence length %d: want at least 2", o.SequenceLength))
+	}
+	switch {
+	case o.Overlap < 0 || o.Overlap > 0 && o.Overlap >= o.SequenceLength:
+		faults = append(faults, fmt.Errorf("overlap %d: want 0 to %d, less than the sequence length", o.Overlap, o.SequenceLength-1))
+	case o.Overlap > 0 && o.Unit == Sequence:
+		faults = append(faults, fmt.Errorf("overlap %d: only windows of documents overlap; unit %q cuts a stream", o.Overlap, Sequence))
 	}
 	return errors.Join(faults...)
 }
@@ -58,6 +69,8 @@ type Counts struct {
 	Scored     int64                     // rows of Scores with a score
 	Rejected   map[pipeline.Reason]int64 // documents without a score, by reason
 	TailTokens int64
+	// DeviceTokens is how many tokens each model computed; Padding of them were no text's.
+	DeviceTokens, Padding int64
 }
 
 // add counts the documents of a batch.
@@ -73,14 +86,30 @@ func (c *Counts) add(b pipeline.Batch, rows tokenRows, unit Unit) {
 	}
 }
 
+// What goes to the models in one call. Windows of a call share device batches,
+// so a call ends where the unit's content says, wherever record batches end. It
+// is long enough for device batches to be full, and for texts of all lengths to
+// fill rows, and short enough to be held: 4 MB of ids.
+const (
+	callTokens    = 1 << 20
+	callDocuments = 1 << 15
+)
+
 // Scorer turns tokenised batches of one work unit into Scores. It is used by
-// one goroutine and keeps state between batches in Sequence mode.
+// one goroutine and keeps documents between batches; Finish ends the unit.
 type Scorer struct {
-	opt    Options
-	losses Losses
-	counts Counts
-	stream stream
+	opt       Options
+	losses    Losses
+	counts    Counts
+	limit     limits
+	shard     string
+	documents documents
+	stream    stream
+	waiting   int // documents read that Progress did not hear of
 }
+
+// limits are of what goes to the models in one call.
+type limits struct{ tokens, documents int }
 
 // NewScorer returns a Scorer for one work unit. losses must run two models:
 // prior first, conditional second.
@@ -88,7 +117,7 @@ func NewScorer(losses Losses, opt Options) (*Scorer, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, fmt.Errorf("score options: %w", err)
 	}
-	return &Scorer{opt: opt, losses: losses, counts: Counts{Rejected: map[pipeline.Reason]int64{}}}, nil
+	return &Scorer{opt: opt, losses: losses, counts: Counts{Rejected: map[pipeline.Reason]int64{}}, limit: limits{callTokens, callDocuments}}, nil
 }
 
 // Counts returns the counts so far.
@@ -98,14 +127,15 @@ func (s *Scorer) Counts() Counts {
 	return c
 }
 
-// Score scores a batch made by TokenizeStage and releases it. In Sequence mode
-// the result holds the sequences that were completed, possibly none.
+// Score takes a batch made by TokenizeStage and releases it. The result holds
+// the documents or sequences whose losses are known by now, in order, possibly none.
 func (s *Scorer) Score(ctx context.Context, b pipeline.Batch) (*pipeline.Scores, error) {
 	defer b.Release()
 	rows, err := tokenRowsOf(b)
 	if err != nil {
 		return nil, err
 	}
+	s.shard = b.Shard
 	s.counts.add(b, rows, s.opt.Unit)
 	if s.opt.Unit == Sequence {
 		return s.scoreStream(ctx, b, rows)
@@ -113,62 +143,54 @@ func (s *Scorer) Score(ctx context.Context, b pipeline.Batch) (*pipeline.Scores,
 	return s.scoreDocuments(ctx, b, rows)
 }
 
-// scoreDocuments returns one row per document.
-func (s *Scorer) scoreDocuments(ctx context.Context, b pipeline.Batch, rows tokenRows) (*pipeline.Scores, error) {
-	var windows [][]int32
-	first := make([]int, b.NumRows()+1) // windows of document i: first[i]..first[i+1]
-	for i := range b.NumRows() {
-		if rows.reason.Value(i) == "" {
-			windows = appendWindows(windows, rows.tokens(i), s.opt.SequenceLength)
-		}
-		first[i+1] = len(windows)
+// Finish returns the scores that were not returned yet.
+func (s *Scorer) Finish(ctx context.Context) (*pipeline.Scores, error) {
+	out := newScores(s.shard)
+	var err error
+	if s.opt.Unit == Sequence {
+		err = s.scoreWhole(ctx, out, 1)
+	} else {
+		err = s.scorePending(ctx, out, true)
 	}
-	sums, err := s.score(ctx, b, windows)
 	if err != nil {
 		return nil, err
 	}
-	out := newScores(b.Shard, b.NumRows())
-	for i := range b.NumRows() {
-		out.Row[i] = b.FirstRow + int64(i)
-		// Clone: the record's memory goes back when the batch is released.
-		out.ID[i], out.Domain[i] = strings.Clone(text(rows.id, i)), strings.Clone(text(rows.domain, i))
-		if reason := pipeline.Reason(rows.reason.Value(i)); reason != "" {
-			out.reject(i, reason)
-			continue
-		}
-		var total losses
-		for w := first[i]; w < first[i+1]; w++ {
-			total.add(sums[0][w], sums[1][w], len(windows[w])-1)
-		}
-		out.set(i, total, &s.counts)
-	}
+	s.progress(s.waiting)
 	return out.Scores, nil
 }
 
-// score runs the models and names the rows when that fails.
-func (s *Scorer) score(ctx context.Context, b pipeline.Batch, sequences [][]int32) ([][]float64, error) {
-	if len(sequences) == 0 {
-		return [][]float64{nil, nil}, nil
+func (s *Scorer) progress(documents int) {
+	if s.opt.Progress != nil && documents > 0 {
+		s.opt.Progress(documents)
 	}
-	sums, err := s.losses.Score(ctx, sequences)
-	if err != nil {
-		return nil, fmt.Errorf("score %s rows %d-%d: %w", b.Shard, b.FirstRow, b.FirstRow+int64(b.NumRows())-1, err)
-	}
-	if len(sums) != 2 {
-		return nil, fmt.Errorf("score %s: %d models gave losses, want prior and conditional", b.Shard, len(sums))
-	}
-	return sums, nil
+	s.waiting -= documents
 }
 
-// appendWindows cuts ids into windows of at most length tokens. A last window
-// of one token has no next-token position and is left out.
-func appendWindows(windows [][]int32, ids []int32, length int) [][]int32 {
-	for len(ids) >= 2 {
-		n := min(length, len(ids))
-		windows = append(windows, ids[:n])
-		ids = ids[n:]
+// score runs the models and names the rows when that fails.
+func (s *Scorer) score(ctx context.Context, windows []pipeline.Window, first, last int64) ([][]float64, error) {
+	if len(windows) == 0 {
+		return [][]float64{nil, nil}, nil
 	}
-	return windows
+	total := 0
+	for _, w := range windows {
+		total += len(w.Tokens)
+	}
+	waiting, scored, told := s.waiting, 0, 0
+	result, err := s.losses.Score(ctx, windows, func(tokens int) {
+		scored += tokens
+		now := int(int64(waiting) * int64(scored) / int64(total))
+		s.progress(now - told)
+		told = now
+	})
+	if err != nil {
+		return nil, fmt.Errorf("score %s rows %d-%d: %w", s.shard, first, last, err)
+	}
+	if len(result.Sums) != 2 {
+		return nil, fmt.Errorf("score %s: %d models gave losses, want prior and conditional", s.shard, len(result.Sums))
+	}
+	s.counts.DeviceTokens += result.DeviceTokens
+	s.counts.Padding += result.DeviceTokens - int64(total)
+	return result.Sums, nil
 }
 
 // losses is a sum over windows, in float64.
@@ -183,42 +205,36 @@ func (l *losses) add(prior, conditional float64, tokens int) {
 	l.tokens += tokens
 }
 
-// scores adds the arithmetic of one row to pipeline.Scores.
+// scores appends rows to pipeline.Scores.
 type scores struct{ *pipeline.Scores }
 
-func newScores(shard string, n int) scores {
-	return scores{&pipeline.Scores{
-		Shard: shard, Row: make([]int64, n), Seq: make([]int32, n), ID: make([]string, n), Domain: make([]string, n),
-		TokenCount: make([]int32, n), Prior: make([]float32, n), Conditional: make([]float32, n), Color: make([]float32, n),
-		Reason: make([]pipeline.Reason, n),
-	}}
-}
+func newScores(shard string) scores { return scores{&pipeline.Scores{Shard: shard}} }
 
-func (s scores) reject(i int, reason pipeline.Reason) {
+// add appends a row with the means of total; a loss that is not finite rejects
+// it, and so does reason. It returns the reason for which the row has no score.
+func (s scores) add(row documentStart, seq int32, total losses, reason pipeline.Reason) pipeline.Reason {
 	nan := float32(math.NaN())
-	s.Prior[i], s.Conditional[i], s.Color[i], s.Reason[i] = nan, nan, nan, reason
-}
-
-// set stores the means of row i. A loss that is not finite rejects the row.
-func (s scores) set(i int, total losses, counts *Counts) {
-	n := float64(total.tokens)
-	prior, conditional := total.prior/n, total.conditional/n
-	s.TokenCount[i] = int32(total.tokens)
-	reason := pipeline.Reason("")
-	switch score := prior - conditional; {
-	case math.IsNaN(score):
-		reason = pipeline.NaNScore
-	case math.IsInf(score, 0):
-		reason = pipeline.InfScore
+	prior, conditional, color := nan, nan, nan
+	if reason == "" {
+		n := float64(total.tokens)
+		// The score is the difference of the stored float32 losses, so that
+		// anyone can recompute it from the sidecar, bit for bit.
+		prior, conditional = float32(total.prior/n), float32(total.conditional/n)
+		color = prior - conditional
+		switch score := total.prior/n - total.conditional/n; {
+		case math.IsNaN(score):
+			reason = pipeline.NaNScore
+		case math.IsInf(score, 0):
+			reason = pipeline.InfScore
+		}
 	}
 	if reason != "" {
-		s.reject(i, reason)
-		counts.Rejected[reason]++
-		return
+		prior, conditional, color = nan, nan, nan
 	}
-	// The score is the difference of the stored float32 losses, so that
-	// anyone can recompute it from the sidecar, bit for bit.
-	s.Prior[i], s.Conditional[i] = float32(prior), float32(conditional)
-	s.Color[i] = s.Prior[i] - s.Conditional[i]
-	counts.Scored++
+	s.Row, s.Seq = append(s.Row, row.row), append(s.Seq, seq)
+	s.ID, s.Domain = append(s.ID, row.id), append(s.Domain, row.domain)
+	s.TokenCount = append(s.TokenCount, int32(total.tokens))
+	s.Prior, s.Conditional, s.Color = append(s.Prior, prior), append(s.Conditional, conditional), append(s.Color, color)
+	s.Reason = append(s.Reason, reason)
+	return reason
 }

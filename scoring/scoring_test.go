@@ -16,19 +16,27 @@ import (
 
 // countingLosses is a pair of models whose loss at the position that predicts
 // token t is t (prior) and t/2 (conditional): sums that a reader can check.
-type countingLosses struct{ longest, batches int }
+type countingLosses struct {
+	longest int
+	calls   [][][]int32 // the windows of each call
+}
 
-func (c *countingLosses) Score(_ context.Context, sequences [][]int32) ([][]float64, error) {
-	sums := [][]float64{make([]float64, len(sequences)), make([]float64, len(sequences))}
-	c.batches++
-	for i, s := range sequences {
-		c.longest = max(c.longest, len(s))
-		for _, t := range s[1:] {
+func (c *countingLosses) Score(_ context.Context, windows []pipeline.Window, done func(int)) (pipeline.WindowLosses, error) {
+	sums := [][]float64{make([]float64, len(windows)), make([]float64, len(windows))}
+	var call [][]int32
+	device := 0
+	for i, w := range windows {
+		c.longest = max(c.longest, len(w.Tokens))
+		call = append(call, slices.Clone(w.Tokens))
+		for _, t := range w.Tokens[max(1, w.Seen):] {
 			sums[0][i] += float64(t)
 			sums[1][i] += float64(t) / 2
 		}
+		device += len(w.Tokens) + 1
+		done(len(w.Tokens))
 	}
-	return sums, nil
+	c.calls = append(c.calls, call)
+	return pipeline.WindowLosses{Sums: sums, DeviceTokens: int64(device)}, nil
 }
 
 func loadTokenizer(t *testing.T) *tokenizer.Tokenizer {
@@ -57,7 +65,7 @@ func textBatch(mem memory.Allocator, firstRow int64, texts ...any) pipeline.Batc
 }
 
 // scoreAll runs the batches of one unit through tokenizer and scorer.
-func scoreAll(t *testing.T, losses Losses, opt Options, batches ...pipeline.Batch) (*Scorer, []*pipeline.Scores) {
+func scoreAll(t *testing.T, losses Losses, opt Options, batches ...pipeline.Batch) (*Scorer, *pipeline.Scores) {
 	t.Helper()
 	scorer, err := NewScorer(losses, opt)
 	if err != nil {
@@ -76,7 +84,22 @@ func scoreAll(t *testing.T, losses Losses, opt Options, batches ...pipeline.Batc
 		}
 		all = append(all, scores)
 	}
-	return scorer, all
+	scores, err := scorer.Finish(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scorer, joined(append(all, scores))
+}
+
+// joined appends all rows to each other.
+func joined(all []*pipeline.Scores) *pipeline.Scores {
+	one := &pipeline.Scores{Shard: all[len(all)-1].Shard}
+	for _, s := range all {
+		one.Row, one.Seq, one.ID, one.Domain = append(one.Row, s.Row...), append(one.Seq, s.Seq...), append(one.ID, s.ID...), append(one.Domain, s.Domain...)
+		one.TokenCount, one.Reason = append(one.TokenCount, s.TokenCount...), append(one.Reason, s.Reason...)
+		one.Prior, one.Conditional, one.Color = append(one.Prior, s.Prior...), append(one.Conditional, s.Conditional...), append(one.Color, s.Color...)
+	}
+	return one
 }
 
 func TestDocumentsAreScoredInWindows(t *testing.T) {
@@ -84,8 +107,7 @@ func TestDocumentsAreScoredInWindows(t *testing.T) {
 	defer mem.AssertSize(t, 0)
 	text := "It is a truth universally acknowledged, that a single man in possession of a good fortune must be in want of a wife."
 	losses := &countingLosses{}
-	scorer, all := scoreAll(t, losses, Options{Unit: Document, SequenceLength: 8}, textBatch(mem, 40, text, nil, "", "\xff\xfe", "a"))
-	scores := all[0]
+	scorer, scores := scoreAll(t, losses, Options{Unit: Document, SequenceLength: 8}, textBatch(mem, 40, text, nil, "", "\xff\xfe", "a"))
 
 	ids := loadTokenizer(t).NewEncoder().Append(nil, []byte(text))
 	if len(ids) < 17 {
@@ -124,24 +146,25 @@ func TestDocumentsAreScoredInWindows(t *testing.T) {
 // badLosses gives NaN and Inf.
 type badLosses struct{}
 
-func (badLosses) Score(_ context.Context, s [][]int32) ([][]float64, error) {
-	return [][]float64{[]float64{math.NaN(), math.Inf(1), 1}[:len(s)], []float64{1, 1, 1}[:len(s)]}, nil
+func (badLosses) Score(_ context.Context, windows []pipeline.Window, _ func(int)) (pipeline.WindowLosses, error) {
+	n := len(windows)
+	return pipeline.WindowLosses{Sums: [][]float64{[]float64{math.NaN(), math.Inf(1), 1}[:n], []float64{1, 1, 1}[:n]}}, nil
 }
 
 func TestLossesThatAreNotFiniteAreRejected(t *testing.T) {
-	_, all := scoreAll(t, badLosses{}, Options{Unit: Document, SequenceLength: 64},
+	_, scores := scoreAll(t, badLosses{}, Options{Unit: Document, SequenceLength: 64},
 		textBatch(memory.DefaultAllocator, 0, "one two three", "four five six", "seven eight nine"))
 	want := []pipeline.Reason{pipeline.NaNScore, pipeline.InfScore, ""}
-	if !slices.Equal(all[0].Reason, want) {
-		t.Errorf("reasons %q, want %q", all[0].Reason, want)
+	if !slices.Equal(scores.Reason, want) {
+		t.Errorf("reasons %q, want %q", scores.Reason, want)
 	}
 }
 
 // TestSequencesThatAreNotFiniteDropNoDocument: the documents are counted as
 // read, the sequences carry the reasons.
 func TestSequencesThatAreNotFiniteDropNoDocument(t *testing.T) {
-	scorer, all := scoreAll(t, badLosses{}, Options{Unit: Sequence, SequenceLength: 2}, textBatch(memory.DefaultAllocator, 0, "one two three four"))
-	if got := all[0].Reason[:2]; !slices.Equal(got, []pipeline.Reason{pipeline.NaNScore, pipeline.InfScore}) {
+	scorer, scores := scoreAll(t, badLosses{}, Options{Unit: Sequence, SequenceLength: 2}, textBatch(memory.DefaultAllocator, 0, "one two three four"))
+	if got := scores.Reason[:2]; !slices.Equal(got, []pipeline.Reason{pipeline.NaNScore, pipeline.InfScore}) {
 		t.Errorf("reasons %q", got)
 	}
 	if counts := scorer.Counts(); counts.Rows != 1 || len(counts.Rejected) != 0 {
@@ -173,20 +196,18 @@ func TestSequencesCutTheStream(t *testing.T) {
 		for at := 0; at < len(texts); at += split {
 			batches = append(batches, textBatch(memory.DefaultAllocator, int64(at), texts[at:min(at+split, len(texts))]...))
 		}
-		scorer, all := scoreAll(t, &countingLosses{}, Options{Unit: Sequence, SequenceLength: length, EndOfText: eot}, batches...)
+		scorer, scores := scoreAll(t, &countingLosses{}, Options{Unit: Sequence, SequenceLength: length, EndOfText: eot}, batches...)
 		seq := 0
-		for _, scores := range all {
-			for i := range scores.Row {
-				part := stream[seq*length : (seq+1)*length]
-				var sum float64
-				for _, id := range part[1:] {
-					sum += float64(id)
-				}
-				if scores.Seq[i] != int32(seq) || scores.Row[i] != rowOf[seq*length] || scores.Prior[i] != float32(sum/(length-1)) || scores.TokenCount[i] != length-1 {
-					t.Errorf("split %d sequence %d: row %d seq %d loss %v, want row %d loss %v", split, seq, scores.Row[i], scores.Seq[i], scores.Prior[i], rowOf[seq*length], float32(sum/(length-1)))
-				}
-				seq++
+		for i := range scores.Row {
+			part := stream[seq*length : (seq+1)*length]
+			var sum float64
+			for _, id := range part[1:] {
+				sum += float64(id)
 			}
+			if scores.Seq[i] != int32(seq) || scores.Row[i] != rowOf[seq*length] || scores.Prior[i] != float32(sum/(length-1)) || scores.TokenCount[i] != length-1 {
+				t.Errorf("split %d sequence %d: row %d seq %d loss %v, want row %d loss %v", split, seq, scores.Row[i], scores.Seq[i], scores.Prior[i], rowOf[seq*length], float32(sum/(length-1)))
+			}
+			seq++
 		}
 		if want := len(stream) / length; seq != want {
 			t.Errorf("split %d: %d sequences, want %d", split, seq, want)
@@ -248,5 +269,12 @@ func TestOptionsListEveryFault(t *testing.T) {
 	err := Options{Unit: "page", SequenceLength: 1}.Validate()
 	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 2 {
 		t.Errorf("got %v, want two faults", err)
+	}
+	for _, opt := range []Options{
+		{Unit: Document, SequenceLength: 8, Overlap: 8}, {Unit: Document, SequenceLength: 8, Overlap: -1}, {Unit: Sequence, SequenceLength: 8, Overlap: 2},
+	} {
+		if opt.Validate() == nil {
+			t.Errorf("no error for %+v", opt)
+		}
 	}
 }

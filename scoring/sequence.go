@@ -3,7 +3,7 @@ package scoring
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/curate-data/curate/pipeline"
 )
@@ -12,9 +12,10 @@ import (
 type stream struct {
 	ids    []int32
 	starts []documentStart // in order; the first one covers ids[0]
+	open   bool            // the last one goes on
 	next   int32           // index of the next sequence in the shard
 
-	usedIDs, usedStarts int // handed out by take, dropped by the next append
+	usedIDs, usedStarts int // handed out by take, dropped when the stream grows
 }
 
 // documentStart says where in the stream a document begins.
@@ -24,37 +25,41 @@ type documentStart struct {
 	id, domain string
 }
 
-// append adds the batch's documents to the stream, each followed by the
-// end-of-text token. Documents without tokens leave no trace.
-func (s *stream) append(b pipeline.Batch, rows tokenRows, endOfText int32) {
+// begin starts a document; the one before has ended.
+func (s *stream) begin(document documentStart) {
 	s.dropUsed()
-	for i := range b.NumRows() {
-		tokens := rows.tokens(i)
-		if len(tokens) == 0 {
-			continue
-		}
-		s.starts = append(s.starts, documentStart{
-			at: len(s.ids), row: b.FirstRow + int64(i),
-			// Clone: the record's memory goes back when the batch is released.
-			id: strings.Clone(text(rows.id, i)), domain: strings.Clone(text(rows.domain, i)),
-		})
-		s.ids = append(append(s.ids, tokens...), endOfText)
-	}
+	document.at = len(s.ids)
+	s.starts, s.open = append(s.starts, document), true
 }
 
-// take returns the sequences that are complete. They are valid until the next
-// call of append.
-func (s *stream) take(length int) []pipeline.Sequence {
+// extend adds tokens to the document that began last.
+func (s *stream) extend(tokens ...int32) {
+	s.dropUsed()
+	s.ids = append(s.ids, tokens...)
+}
+
+// finish ends the document that began last with the end-of-text token.
+func (s *stream) finish(endOfText int32) {
+	s.extend(endOfText)
+	s.open = false
+}
+
+// whole is how many sequences are complete.
+func (s *stream) whole(length int) int { return (len(s.ids) - s.usedIDs) / length }
+
+// take returns the first n sequences, which must be complete. They are valid
+// until a document begins, grows or ends.
+func (s *stream) take(n, length int) []pipeline.Sequence {
 	var sequences []pipeline.Sequence
 	at, document := s.usedIDs, s.usedStarts
-	for ; at+length <= len(s.ids); at += length {
+	for ; len(sequences) < n; at += length {
 		sequence := pipeline.Sequence{Seq: s.next, Tokens: s.ids[at : at+length : at+length]}
 		for from := at; from < at+length; {
 			start, end := s.starts[document], s.end(document)
 			to := min(end, at+length)
 			sequence.Pieces = append(sequence.Pieces, pipeline.Piece{Row: start.row, ID: start.id, Domain: start.domain, Tokens: to - from})
 			from = to
-			if to == end {
+			if to == end && !(s.open && document == len(s.starts)-1) {
 				document++
 			}
 		}
@@ -79,6 +84,9 @@ func (s *stream) tail() int64 { return int64(len(s.ids) - s.usedIDs) }
 // dropUsed drops the sequences that were taken and the documents that end in
 // them.
 func (s *stream) dropUsed() {
+	if s.usedIDs == 0 {
+		return
+	}
 	s.ids = append(s.ids[:0], s.ids[s.usedIDs:]...)
 	s.starts = append(s.starts[:0], s.starts[s.usedStarts:]...)
 	for i := range s.starts {
@@ -87,32 +95,56 @@ func (s *stream) dropUsed() {
 	s.usedIDs, s.usedStarts = 0, 0
 }
 
-// scoreStream appends the batch's documents to the stream and scores the
-// sequences that are complete.
+// scoreStream appends the batch's documents to the stream, those without tokens
+// left out, and runs the models whenever enough sequences are complete. A long
+// document is taken in parts.
 func (s *Scorer) scoreStream(ctx context.Context, b pipeline.Batch, rows tokenRows) (*pipeline.Scores, error) {
-	s.stream.append(b, rows, s.opt.EndOfText)
+	out := newScores(b.Shard)
+	enough := max(1, s.limit.tokens/s.opt.SequenceLength)
+	for i := range b.NumRows() {
+		s.waiting++
+		tokens := rows.tokens(i)
+		if len(tokens) == 0 {
+			continue
+		}
+		s.stream.begin(rows.start(b, i))
+		for part := range slices.Chunk(tokens, s.limit.tokens) {
+			s.stream.extend(part...)
+			if err := s.scoreWhole(ctx, out, enough); err != nil {
+				return nil, err
+			}
+		}
+		s.stream.finish(s.opt.EndOfText)
+	}
+	return out.Scores, s.scoreWhole(ctx, out, enough)
+}
+
+// scoreWhole scores complete sequences, as many as make a call, while there are
+// at least so many.
+func (s *Scorer) scoreWhole(ctx context.Context, out scores, least int) error {
 	length := s.opt.SequenceLength
-	sequences := s.stream.take(length)
-	tokens := make([][]int32, len(sequences))
-	for i := range sequences {
-		tokens[i] = sequences[i].Tokens
+	for s.stream.whole(length) >= least {
+		n := min(s.stream.whole(length), max(1, s.limit.tokens/length))
+		sequences := s.stream.take(n, length)
+		windows := make([]pipeline.Window, n)
+		for i := range sequences {
+			windows[i].Tokens = sequences[i].Tokens
+		}
+		sums, err := s.score(ctx, windows, sequences[0].Row(), sequences[n-1].Row())
+		if err != nil {
+			return err
+		}
+		for i, sequence := range sequences {
+			first := sequence.Pieces[0]
+			row := documentStart{row: first.Row, id: first.ID, domain: first.Domain}
+			// Counts are of documents: a sequence without a finite score is in the
+			// sidecar, with its reason, but drops no document.
+			if out.add(row, sequence.Seq, losses{sums[0][i], sums[1][i], length - 1}, "") == "" {
+				s.counts.Scored++
+			}
+		}
 	}
-	sums, err := s.score(ctx, b, tokens)
-	if err != nil {
-		return nil, err
-	}
-	out := newScores(b.Shard, len(sequences))
-	// Counts are of documents: a sequence without a finite score is in the
-	// sidecar, with its reason, but drops no document.
-	scored := Counts{Rejected: map[pipeline.Reason]int64{}}
-	for i, sequence := range sequences {
-		first := sequence.Pieces[0]
-		out.Row[i], out.Seq[i] = first.Row, sequence.Seq
-		out.ID[i], out.Domain[i] = first.ID, first.Domain
-		out.set(i, losses{sums[0][i], sums[1][i], length - 1}, &scored)
-	}
-	s.counts.Scored += scored.Scored
-	return out.Scores, nil
+	return nil
 }
 
 // Cutter cuts the documents of one shard into the sequences that a Scorer in
@@ -146,8 +178,14 @@ func (c *Cutter) Cut(b pipeline.Batch) ([]pipeline.Sequence, error) {
 		return nil, err
 	}
 	c.counts.add(b, rows, Sequence)
-	c.stream.append(b, rows, c.opt.EndOfText)
-	return c.stream.take(c.opt.SequenceLength), nil
+	for i := range b.NumRows() {
+		if tokens := rows.tokens(i); len(tokens) > 0 {
+			c.stream.begin(rows.start(b, i))
+			c.stream.extend(tokens...)
+			c.stream.finish(c.opt.EndOfText)
+		}
+	}
+	return c.stream.take(c.stream.whole(c.opt.SequenceLength), c.opt.SequenceLength), nil
 }
 
 // Counts returns the counts so far; nothing is scored.

@@ -67,10 +67,12 @@ type Unit struct {
 	Key           string `json:"key"`    // UnitKey of all that the file depends on
 	Shard         string `json:"shard,omitempty"`
 	FirstRowGroup int    `json:"first_row_group,omitempty"`
-	RowGroups     int    `json:"row_groups,omitempty"`  // how many, from the first on
-	Rows          int64  `json:"rows"`                  // rows in File
-	Tokens        int64  `json:"tokens,omitempty"`      // of the texts read; of a token file: in it
-	TailTokens    int64  `json:"tail_tokens,omitempty"` // after the last whole sequence, which are in none
+	RowGroups     int    `json:"row_groups,omitempty"`    // how many, from the first on
+	Rows          int64  `json:"rows"`                    // rows in File
+	Tokens        int64  `json:"tokens,omitempty"`        // of the texts read; of a token file: in it
+	TailTokens    int64  `json:"tail_tokens,omitempty"`   // after the last whole sequence, which are in none
+	DeviceTokens  int64  `json:"device_tokens,omitempty"` // of scoring: that each model computed
+	Padding       int64  `json:"padding,omitempty"`       // of those: of no text
 	Counts        Counts `json:"counts"`
 }
 

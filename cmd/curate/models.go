@@ -153,6 +153,15 @@ func (a *app) loadModel(ctx context.Context, place string) (*lm.Model, error) {
 	return lm.Load(folder)
 }
 
+// openWeights opens a model at any place, to be read tensor by tensor.
+func (a *app) openWeights(ctx context.Context, place string) (*lm.Folder, error) {
+	folder, err := a.fetchModel(ctx, place, languageFiles)
+	if err != nil {
+		return nil, err
+	}
+	return lm.OpenFolder(folder)
+}
+
 // fetchModel returns a local folder with the model's files: the folder itself,
 // or a copy in the cache, whose content was checked just now.
 func (a *app) fetchModel(ctx context.Context, place string, kinds fileKinds) (string, error) {

@@ -25,12 +25,20 @@ type scoreOptions struct {
 	Backend            string
 	Columns            shards.Columns
 	Scoring            scoring.Options
+	Precision          lm.Precision
+	Devices            string // how many get the models, or all; "": every GPU, one CPU
 }
 
 const scoreHelp = `Score every document (or sequence) of the shards with a prior and a conditional model, in one
 pass over one tokenisation, and write a sidecar of losses per work unit: shard, row, seq, id,
 domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses are nats per token;
-color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.`
+color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.
+
+--memory bounds what models and batches may take: of a GPU, or of the process. Models then take
+turns on a batch, and batches get smaller; the size of batches decides the last bits of losses, so
+it is part of what a second run compares. Without --memory it is 4096 tokens on a CPU (32768 on a
+GPU), or what fits into half of the memory that is free. Should memory run out nevertheless, the
+run goes on with smaller batches.`
 
 func newScoreCommand(a *app) *cobra.Command {
 	var opt scoreOptions
@@ -41,7 +49,8 @@ func newScoreCommand(a *app) *cobra.Command {
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
-  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
+  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt
+  curate score --prior P --conditional C --output S --memory 4GiB --precision f32 --devices 2 'pool/*.parquet'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
 			if err := requireFlags(map[string]string{"--prior": opt.Prior, "--conditional": opt.Conditional, "--output": opt.Output}); err != nil {
@@ -49,7 +58,7 @@ func newScoreCommand(a *app) *cobra.Command {
 			}
 			options := opt.Scoring
 			options.SequenceLength = cmp.Or(options.SequenceLength, 512)
-			if err := options.Validate(); err != nil {
+			if err := errors.Join(options.Validate(), opt.validate()); err != nil {
 				return usageError{err}
 			}
 			inputs, err := a.listInputs(cmd.Context(), args)
@@ -68,6 +77,9 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the sidecars")
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
 	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
+	flags.IntVar(&opt.Scoring.Overlap, "overlap", 0, "tokens that windows of a long document share with the one before, as context without loss")
+	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "of weights and matrix products: f32, bf16, or auto: bf16 on GPUs, else f32; norms, softmax and losses are f32")
+	flags.StringVar(&opt.Devices, "devices", "", "how many devices get the models, or all; without it every GPU, and one CPU")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 	return cmd
@@ -86,6 +98,9 @@ func (o *scoreOptions) resolveLength(ctx context.Context, a *app) error {
 			return err
 		}
 		o.Scoring.SequenceLength = min(o.Scoring.SequenceLength, config.MaxSequenceLength)
+	}
+	if err := o.Scoring.Validate(); err != nil {
+		return usageError{err} // an overlap of 300 fits 512 tokens, not 256
 	}
 	return nil
 }
@@ -130,7 +145,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		return stageResult{}, usagef("the models have different tokenizers: %s and %s", opt.Prior, opt.Conditional)
 	}
 	s.options = map[string]any{
-		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength,
+		"unit": opt.Scoring.Unit, "sequence_length": opt.Scoring.SequenceLength, "overlap": opt.Scoring.Overlap,
 		"text_column": opt.Columns.Text, "id_column": opt.Columns.ID, "domain_column": opt.Columns.Domain,
 	}
 	if opt.Scoring.Unit == scoring.Sequence {
@@ -138,7 +153,14 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		if err != nil {
 			return stageResult{}, err
 		}
-		s.options["end_of_text"] = config.EOSTokenID // `write` cuts the sequences again
+		endOfText, err := config.EndOfText()
+		if err != nil {
+			return stageResult{}, fmt.Errorf("score sequences with model %s: %w", opt.Prior, err)
+		}
+		s.options["end_of_text"] = endOfText // `write` cuts the sequences again
+	}
+	if err := opt.asBefore(ctx, s); err != nil {
+		return stageResult{}, err
 	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
@@ -149,6 +171,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	}
 	defer pool.close()
 	s.backend = pool.backend
+	setComputing(s, pool.computing)
 	opt.Scoring.EndOfText = pool.endOfText
 	total, opened := s.totalRows(ctx)
 	defer opened.close()
@@ -171,6 +194,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 // models are the two models on their device, with their tokenizer.
 type models struct {
 	backend   string
+	computing lm.ScorerOptions
 	scorer    *lm.Scorer
 	tokenizer *tokenizer.Tokenizer
 	endOfText int32
@@ -183,31 +207,36 @@ func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) 
 	if err != nil {
 		return nil, err
 	}
-	var loaded []*lm.Model
+	var folders []*lm.Folder
+	var configs []lm.Config
 	for _, folder := range []string{opt.Prior, opt.Conditional} {
-		model, err := a.loadModel(ctx, folder)
+		model, err := a.openWeights(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
 		if err := checkVocabulary(tok, model.Config, folder); err != nil {
 			return nil, err
 		}
-		loaded = append(loaded, model)
+		folders, configs = append(folders, model), append(configs, model.Config)
 	}
 	be, err := openBackend(a, opt.Backend)
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := lm.NewScorer(be, loaded, lm.ScorerOptions{SequenceLength: opt.Scoring.SequenceLength})
+	options, err := opt.computing(a, be, configs)
 	if err != nil {
 		return nil, errors.Join(err, be.Close())
 	}
-	return &models{be.Name, scorer, tok, int32(loaded[0].Config.EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
+	scorer, err := lm.NewScorer(be, folders, options)
+	if err != nil {
+		return nil, errors.Join(err, be.Close())
+	}
+	return &models{be.Name, options, scorer, tok, int32(configs[0].EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
 }
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.
 func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) error {
-	if have := config.Embeddings(); tok.VocabSize() > have {
+	if have := config.Embeddings; tok.VocabSize() > have {
 		return fmt.Errorf("model %s has %d embeddings, its tokenizer.json has ids up to %d: they do not belong together", folder, have, tok.VocabSize()-1)
 	}
 	return nil
@@ -234,11 +263,13 @@ func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Sha
 
 // scoreUnit runs one work unit: read, tokenise, score, write the sidecar.
 func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, opt scoreOptions, out shards.Pending, record *shards.Unit, task *progress.Task) error {
-	scorer, err := scoring.NewScorer(pool.scorer, opt.Scoring)
+	options := opt.Scoring
+	options.Progress = func(documents int) { task.Add(int64(documents)) }
+	scorer, err := scoring.NewScorer(pool.scorer, options)
 	if err != nil {
 		return err
 	}
-	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil), task: task}
+	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil)}
 	source := shardSource{shard, opt.Columns, unit}
 	stages := []pipeline.Stage{scoring.NewTokenizeStage(pool.tokenizer, memory.DefaultAllocator)}
 	if err := pipeline.Run(ctx, source, stages, sink); err != nil {
@@ -247,6 +278,7 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 	counts := scorer.Counts()
 	record.Rows = sink.rows
 	record.Tokens, record.TailTokens = counts.Tokens, counts.TailTokens
+	record.DeviceTokens, record.Padding = counts.DeviceTokens, counts.Padding
 	// Scored rows are kept for selection; rows without a score are dropped here
 	// already, for their reason, and have no chance later.
 	record.Counts = shards.Counts{RowsIn: counts.Rows, Dropped: counts.Rejected}
@@ -262,33 +294,28 @@ func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *m
 type scoreSink struct {
 	scorer *scoring.Scorer
 	out    *shards.ScoreWriter
-	task   *progress.Task
 	rows   int64 // written
 }
 
-// rowsPerCall is how many documents go to the models in one call: enough to
-// fill device batches of all lengths, few enough for progress to move.
-const rowsPerCall = 128
-
 func (s *scoreSink) Write(ctx context.Context, b pipeline.Batch) error {
-	defer b.Release()
-	for from := 0; from < b.NumRows(); from += rowsPerCall {
-		to := min(b.NumRows(), from+rowsPerCall)
-		part := b
-		part.Record, part.FirstRow = b.Record.NewSlice(int64(from), int64(to)), b.FirstRow+int64(from)
-		scores, err := s.scorer.Score(ctx, part)
-		if err != nil {
-			return err
-		}
-		s.rows += int64(scores.Len())
-		s.task.Add(int64(to - from))
-		if err := s.out.Write(scores); err != nil {
-			return err
-		}
-	}
-	return nil
+	scores, err := s.scorer.Score(ctx, b)
+	return s.append(scores, err)
 }
 
-func (s *scoreSink) Finish(context.Context) error { return s.out.Close() }
+func (s *scoreSink) append(scores *pipeline.Scores, err error) error {
+	if err != nil || scores.Len() == 0 {
+		return err
+	}
+	s.rows += int64(scores.Len())
+	return s.out.Write(scores)
+}
+
+func (s *scoreSink) Finish(ctx context.Context) error {
+	scores, err := s.scorer.Finish(ctx)
+	if err := s.append(scores, err); err != nil {
+		return err
+	}
+	return s.out.Close()
+}
 
 func (s *scoreSink) Abort() {}

@@ -218,9 +218,12 @@ func initialModel(ctx context.Context, a *app, opt trainOptions, tok *tokenizer.
 	if !ok {
 		return nil, fmt.Errorf("tokenizer %s has no <|endoftext|>, which joins documents", opt.Tokenizer)
 	}
-	config.EOSTokenID, config.PadTokenID = int(endOfText), int(endOfText)
+	padding := endOfText
 	if id, ok := tok.ID("<|padding|>"); ok {
-		config.PadTokenID = int(id)
+		padding = id
+	}
+	if config, err = config.WithSpecialTokens(int(endOfText), int(padding)); err != nil {
+		return nil, err
 	}
 	return lm.Init(config, opt.Seed)
 }

@@ -34,6 +34,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 		{"input that is not there", []string{"inspect", filepath.Join(dir, "none.parquet")}, exitUsage, []string{"none.parquet"}},
 		{"glob without a match", []string{"inspect", filepath.Join(dir, "*.parquet")}, exitUsage, []string{"*.parquet"}},
 		{"unit", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--unit", "page", unknownKey}, exitUsage, []string{"page", "document"}},
+		{"precision and devices", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--precision", "f16", "--devices", "0", unknownKey}, exitUsage, []string{"f16", "bf16", `devices "0"`}},
 		{"two budgets", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--keep-tokens", "2"}, exitUsage, []string{"exactly one"}},
 		{"no budget", []string{"select", "--scores", "a", "--output", "b"}, exitUsage, []string{"exactly one"}},
 		{"method", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--method", "best"}, exitUsage, []string{"best", "color"}},
@@ -67,7 +68,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 
 // TestHelpHasExamples: every command explains itself.
 func TestHelpHasExamples(t *testing.T) {
-	for _, name := range []string{"run", "train prior", "train conditional", "score", "embed", "select", "write", "inspect", "verify", "gc"} {
+	for _, name := range []string{"run", "train prior", "train conditional", "score", "embed", "select", "write", "inspect", "verify", "gc", "doctor"} {
 		stdout, _ := mustCurate(t, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "curate "+name) {
 			t.Errorf("%s --help has no example:\n%s", name, stdout)

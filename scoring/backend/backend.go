@@ -3,7 +3,7 @@
 //
 // "xla:cuda" and "xla:cpu" run through a PJRT plugin, a shared library found at
 // run time; "go" is pure Go, needs nothing, and is ten to twenty times slower.
-// Nothing is downloaded here: `make plugin` is what brings a plugin.
+// Nothing is downloaded here: package install brings plugins.
 package backend
 
 import (
@@ -23,14 +23,19 @@ const (
 	Go   = "go"
 )
 
-// ErrNoPlugin says that no plugin of the wanted kind is installed.
-var ErrNoPlugin = errors.New("no XLA plugin is installed")
+// ErrNoPlugin says that no plugin of the wanted kind is installed, ErrNoGPU that
+// there is a plugin for CUDA but nothing that it could run on.
+var (
+	ErrNoPlugin = errors.New("no XLA plugin is installed")
+	ErrNoGPU    = errors.New("no GPU")
+)
 
 // Backend is an open device.
 type Backend struct {
 	compute.Backend
 	Name   string // xla:cuda, xla:cpu or go: part of what decides a loss's last bits
 	Notice string // one line for people: what was chosen, and why
+	Plugin Plugin // what runs behind xla:cuda and xla:cpu
 }
 
 // Close gives the device back. Tensors on it are void.
@@ -74,7 +79,7 @@ func openAuto() (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	be.Notice = "auto: pure Go, ten to twenty times slower than XLA (`make plugin` brings XLA): " + strings.Join(why, "; ")
+	be.Notice = "auto: pure Go, ten to twenty times slower than XLA (`curate doctor --install cpu` brings XLA): " + strings.Join(why, "; ")
 	return be, nil
 }
 

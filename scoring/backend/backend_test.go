@@ -44,7 +44,7 @@ func TestMissingPluginSaysWhatToDo(t *testing.T) {
 	if !errors.Is(err, ErrNoPlugin) {
 		t.Fatalf("error is not ErrNoPlugin: %v", err)
 	}
-	for _, want := range []string{"make plugin", "CURATE_PLUGIN_DIR", dir} {
+	for _, want := range []string{"curate doctor --install cpu", "CURATE_PLUGIN_DIR", dir} {
 		if err := err.Error(); !strings.Contains(err, want) && !strings.Contains(err, "without cgo") {
 			t.Errorf("error lacks %q: %v", want, err)
 		}
@@ -54,7 +54,7 @@ func TestMissingPluginSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer be.Close()
-	if be.Name != Go || !strings.Contains(be.Notice, "make plugin") || strings.Contains(be.Notice, "\n") {
+	if be.Name != Go || !strings.Contains(be.Notice, "curate doctor --install cpu") || strings.Contains(be.Notice, "\n") {
 		t.Errorf("auto gave %s: %q", be.Name, be.Notice)
 	}
 }
@@ -103,6 +103,16 @@ func TestFindPluginLooksInOrder(t *testing.T) {
 	}
 	if _, err := FindPlugin("cuda"); !errors.Is(err, ErrNoPlugin) {
 		t.Errorf("found a plugin for cuda: %v", err)
+	}
+	cuda := filepath.Join(cache, "curate", "pjrt", "nvidia", "pjrt_c_api_cuda_plugin.so")
+	if err := os.MkdirAll(filepath.Dir(cuda), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cuda, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := FindPlugin("cuda"); err != nil || found != cuda {
+		t.Errorf("found %s, %v, want %s", found, err, cuda)
 	}
 }
 
@@ -174,5 +184,33 @@ func TestXLAOpens(t *testing.T) {
 	}
 	if !be.IsFinalized() {
 		t.Error("close leaves it open")
+	}
+}
+
+// TestAutoPassesCUDAWithoutGPU: a plugin for CUDA on a machine without a GPU is
+// no error for auto, and is not even loaded.
+func TestAutoPassesCUDAWithoutGPU(t *testing.T) {
+	if _, err := Driver(false); err == nil {
+		t.Skip("this machine has a GPU")
+	}
+	dir := noPlugins(t)
+	plugin := filepath.Join(dir, "nvidia", "pjrt_c_api_cuda_plugin.so")
+	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(plugin, []byte("no shared library"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(CUDA)
+	if err == nil || errors.Is(err, ErrNoPlugin) {
+		t.Fatalf("CUDA without a GPU: %v", err)
+	}
+	be, err := Open(Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer be.Close()
+	if be.Name != Go || !strings.Contains(be.Notice, "NVIDIA's driver") && !strings.Contains(be.Notice, "without cgo") {
+		t.Errorf("auto gave %s: %q", be.Name, be.Notice)
 	}
 }

@@ -2,74 +2,154 @@ package lm
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+
+	"github.com/curate-data/curate/pipeline"
 )
 
-// bucket is a shape of device batches. Few shapes, since each is compiled once.
-type bucket struct{ rows, length int }
-
-// buckets returns the shapes for sequences of up to SequenceLength tokens,
-// short to long: eighth, quarter, half, three quarters, whole, each with as many
-// rows as make BatchTokens. Document lengths spread over orders of magnitude:
-// the padding of these five stays below a third.
-func buckets(o ScorerOptions) []bucket {
-	var all []bucket
-	for _, eighths := range []int{1, 2, 4, 6, 8} {
-		length := max(2, (o.SequenceLength*eighths+7)/8)
-		if len(all) > 0 && all[len(all)-1].length >= length {
-			continue
-		}
-		all = append(all, bucket{max(1, o.BatchTokens/length), length})
-	}
-	return all
-}
-
-// batch is a device batch: the sequences of its first rows, by index.
+// batch is a device batch: rows of one length, each with the windows that it
+// holds one after the other, by index. Rows past the last are empty.
 type batch struct {
-	bucket
-	picked []int
+	rows, length int
+	held         [][]int
 }
 
-// plan orders sequences into batches, longest first: the longest that is left
-// decides the bucket, the next longest fill it. Only the last batch has empty
-// rows. Sequences without a next-token position are left out.
-func plan(sequences [][]int32, buckets []bucket) []batch {
+// manyRows is from how many rows of a batch on the last rows of a call go in
+// batches of an eighth: empty rows of a large batch cost more than code for
+// another shape.
+const manyRows = 32
+
+// plan packs windows into rows of T tokens and takes BatchTokens/T rows at a
+// time. One or two shapes serve all batches, since each shape is compiled. What is
+// beside what depends on the windows and T alone; the last batch may have empty rows.
+func plan(windows []pipeline.Window, o ScorerOptions) []batch {
+	rows := max(1, o.BatchTokens/o.SequenceLength)
+	held := pack(windows, o.SequenceLength)
+	var batches []batch
+	take := func(from, to, rows int) {
+		for held := range slices.Chunk(held[from:to], rows) {
+			batches = append(batches, batch{rows, o.SequenceLength, held})
+		}
+	}
+	full := len(held)
+	if rows >= manyRows {
+		full -= full % rows
+	}
+	take(0, full, rows)
+	take(full, len(held), max(1, rows/8))
+	return batches
+}
+
+// pack places windows of up to length tokens in rows of that length: longest
+// first, each in the row that it leaves the least room in, in a new one if it
+// fits none ("best fit decreasing"; at most 11/9 of the rows of the best
+// packing, plus 4). Windows without counted tokens are left out.
+func pack(windows []pipeline.Window, length int) [][]int {
 	var order []int
-	for i, sequence := range sequences {
-		if len(sequence) >= 2 {
+	for i, w := range windows {
+		if w.Counted() > 0 {
 			order = append(order, i)
 		}
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(len(sequences[b]), len(sequences[a])), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(len(windows[b].Tokens), len(windows[a].Tokens)), cmp.Compare(a, b))
 	})
-	var batches []batch
-	for len(order) > 0 {
-		longest := len(sequences[order[0]])
-		at, _ := slices.BinarySearchFunc(buckets, longest, func(b bucket, n int) int { return cmp.Compare(b.length, n) })
-		n := min(buckets[at].rows, len(order))
-		batches = append(batches, batch{buckets[at], order[:n]})
-		order = order[n:]
+	var rows [][]int
+	open := newRooms(length)
+	for _, i := range order {
+		n := len(windows[i].Tokens)
+		row, room := open.take(n)
+		if row < 0 {
+			row, room = len(rows), length
+			rows = append(rows, nil)
+		}
+		rows[row] = append(rows[row], i)
+		open.put(row, room-n)
 	}
-	return batches
+	return rows
 }
 
-// tokens returns the batch's ids, row by row. Padding has id 0; the decoder is
-// causal, so no loss that counts sees it.
-func (b batch) tokens(sequences [][]int32) []int32 {
-	ids := make([]int32, b.rows*b.length)
-	for row, i := range b.picked {
-		copy(ids[row*b.length:], sequences[i])
-	}
-	return ids
+// rooms keeps rows by the room that is left in them.
+type rooms struct {
+	rows [][]int  // by room
+	some []uint64 // bit r: there are rows with room r
 }
 
-// addUp adds the losses [rows,length-1] of each sequence's own positions.
-func (b batch) addUp(loss []float32, sequences [][]int32, sums []float64) {
-	for row, i := range b.picked {
-		at := row * (b.length - 1)
-		for _, l := range loss[at : at+len(sequences[i])-1] {
-			sums[i] += float64(l)
+func newRooms(most int) rooms { return rooms{make([][]int, most+1), make([]uint64, most/64+1)} }
+
+func (r rooms) put(row, room int) {
+	r.rows[room] = append(r.rows[room], row)
+	r.some[room/64] |= 1 << (room % 64)
+}
+
+// take returns a row with the least room of at least n, and that room; row -1
+// if there is none. The last one put is the first one taken.
+func (r rooms) take(n int) (row, room int) {
+	word, from := n/64, n%64
+	set := r.some[word] >> from << from
+	for set == 0 {
+		if word++; word == len(r.some) {
+			return -1, 0
+		}
+		set = r.some[word]
+	}
+	room = word*64 + bits.TrailingZeros64(set)
+	list := r.rows[room]
+	row, r.rows[room] = list[len(list)-1], list[:len(list)-1]
+	if len(list) == 1 {
+		r.some[room/64] &^= 1 << (room % 64)
+	}
+	return row, room
+}
+
+// packed reports whether a row holds several windows. Where none does the
+// causal decoder needs neither segments nor positions: padding comes last.
+func (b batch) packed() bool {
+	return slices.ContainsFunc(b.held, func(row []int) bool { return len(row) > 1 })
+}
+
+// used is how many tokens are not padding.
+func (b batch) used(windows []pipeline.Window) int {
+	tokens := 0
+	for _, row := range b.held {
+		for _, i := range row {
+			tokens += len(windows[i].Tokens)
+		}
+	}
+	return tokens
+}
+
+// inputs returns ids, segments and positions of the batch, [rows,length] each.
+// The windows of a row are segments 1, 2, ...; padding is segment 0, with ids
+// and positions 0.
+func (b batch) inputs(windows []pipeline.Window) (tokens, segments, positions []int32) {
+	size := b.rows * b.length
+	tokens, segments, positions = make([]int32, size), make([]int32, size), make([]int32, size)
+	for row, held := range b.held {
+		at := row * b.length
+		for k, i := range held {
+			n := copy(tokens[at:], windows[i].Tokens)
+			for j := range n {
+				segments[at+j], positions[at+j] = int32(k+1), int32(j)
+			}
+			at += n
+		}
+	}
+	return tokens, segments, positions
+}
+
+// addUp adds the losses [rows,length-1] of each window's counted tokens. The
+// loss of token j of a row is at j-1.
+func (b batch) addUp(loss []float32, windows []pipeline.Window, sums []float64) {
+	for row, held := range b.held {
+		at := row*(b.length-1) - 1
+		for _, i := range held {
+			n := len(windows[i].Tokens)
+			for _, l := range loss[at+n-windows[i].Counted() : at+n] {
+				sums[i] += float64(l)
+			}
+			at += n
 		}
 	}
 }

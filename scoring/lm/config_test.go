@@ -13,8 +13,8 @@ func TestUnimplementedConfigsAreNamed(t *testing.T) {
 		"activation_type": `"swiglu"`, "block_type": `"parallel"`, "rope": `false`, "alibi": `true`, "attention_layer_norm": `false`,
 		"attention_layer_norm_with_affine": `false`, "layer_norm_type": `"rms"`, "layer_norm_with_affine": `false`,
 		"embedding_layer_norm": `true`, "norm_after": `true`, "include_bias": `true`, "bias_for_layer_norm": `true`, "weight_tying": `true`,
-		"scale_logits": `true`, "clip_qkv": `8.0`, "n_kv_heads": `1`, "multi_query_attention": `true`, "attention_dropout": `0.1`,
-		"residual_dropout": `0.1`, "embedding_dropout": `0.1`, "model_type": `"olmo2"`,
+		"scale_logits": `true`, "clip_qkv": `8.0`, "n_kv_heads": `1`, "multi_query_attention": `true`,
+		"model_type": `"bert"`, "unheard_of": `[1,2]`, "quantization_config": `{"bits":4}`, "is_encoder_decoder": `true`,
 		"d_model": `63`, "n_heads": `5`, "n_layers": `0`, "mlp_ratio": `-1`, "mlp_hidden_size": `-4`, "vocab_size": `1000000000`,
 		"embedding_size": `10`, "rope_theta": `0`, "layer_norm_eps": `-1`, "max_sequence_length": `1`,
 	} {
@@ -55,7 +55,8 @@ func changed(t *testing.T, key, value string) (Config, error) {
 func TestHarmlessConfigsPass(t *testing.T) {
 	for key, value := range map[string]string{
 		"flash_attention": `true`, "rope_full_precision": `false`, "init_fn": `"normal"`, "n_kv_heads": `2`,
-		"bias_for_layer_norm": `null`, "mlp_hidden_size": `null`, "embedding_size": `null`, "unheard_of": `[1,2]`, "precision": `"amp_bf16"`,
+		"bias_for_layer_norm": `null`, "mlp_hidden_size": `null`, "embedding_size": `null`, "unheard_of": `null`, "_unheard_of": `[1,2]`, "precision": `"amp_bf16"`,
+		"attention_dropout": `0.1`, "residual_dropout": `0.1`, "embedding_dropout": `0.1`,
 	} {
 		raw, err := json.Marshal(nano(t).Config)
 		if err != nil {
@@ -74,14 +75,15 @@ func TestHarmlessConfigsPass(t *testing.T) {
 // An absent key has OLMo's own default, and those are not the paper's.
 func TestAbsentKeysHaveOLMosDefaults(t *testing.T) {
 	var c Config
-	if err := json.Unmarshal([]byte(`{}`), &c); err != nil {
+	if err := json.Unmarshal([]byte(`{"model_type": "hf_olmo", "activation_type": "gelu", "rope": true, "include_bias": false, "weight_tying": false,
+		"attention_layer_norm": true}`), &c); err != nil {
 		t.Fatal(err)
 	}
-	if c.DModel != 768 || c.NumHeads != 12 || c.Hidden() != 4*768 || c.VocabSize != 50257 || c.Embeddings() != 50304 {
+	if c.Width != 768 || c.Heads != 12 || c.Hidden != 4*768 || c.VocabSize != 50257 || c.Embeddings != 50304 {
 		t.Errorf("defaults are %+v", c)
 	}
-	err := c.Validate()
-	for _, key := range []string{"activation_type", "rope", "include_bias", "weight_tying", "attention_layer_norm", "attention_dropout"} {
+	err := json.Unmarshal([]byte(`{"model_type": "hf_olmo"}`), &c)
+	for _, key := range []string{"activation_type", "rope", "include_bias", "weight_tying", "attention_layer_norm"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("defaults are not refused for %s: %v", key, err)
 		}
@@ -94,8 +96,8 @@ func TestPaperPreset(t *testing.T) {
 		t.Fatal(err)
 	}
 	// colorfilter base.yaml: 151.0 M without, 254.07 M with two 50304-row matrices.
-	if c.Embeddings() != 50304 || c.HeadDim() != 64 || math.Abs(float64(c.NumParams())/1e6-254.07) > 0.01 {
-		t.Errorf("%d embeddings, head width %d, %d parameters", c.Embeddings(), c.HeadDim(), c.NumParams())
+	if c.Embeddings != 50304 || c.HeadDim != 64 || math.Abs(float64(c.NumParams())/1e6-254.07) > 0.01 {
+		t.Errorf("%d embeddings, head width %d, %d parameters", c.Embeddings, c.HeadDim, c.NumParams())
 	}
 	for _, name := range PresetNames() {
 		if _, err := Preset(name, 4096, 256); err != nil {

@@ -1,7 +1,7 @@
-// Package lm is the auxiliary language model: the OLMo decoder of CoLoR-Filter
-// (arXiv 2406.10670, table 8), its folders, and the batched scorer.
+// Package lm is the auxiliary language model: small decoders of several families,
+// their folders, and the batched scorer. The one of CoLoR-Filter (arXiv 2406.10670, table 8) is hf_olmo.
 //
-// The decoder, on tokens [B,T]:
+// That decoder, on tokens [B,T]; arch.go has what other families do differently:
 //
 //	x = wte[tokens]                                   [B,T,d]
 //	for each block:

@@ -37,10 +37,7 @@ func load(dir string) (*Model, error) {
 		return nil, err
 	}
 	err := safetensors.InFolder(dir, func(weights *safetensors.File) (err error) {
-		if err := weights.Match(ParamSpecs(m.Config), nil); err != nil {
-			return err
-		}
-		m.Params, err = weights.ReadAll(ParamSpecs(m.Config))
+		m.Params, err = readParams(m.Config, weights)
 		return err
 	})
 	if err != nil {
@@ -101,7 +98,11 @@ func (m *Model) save(dir string, tokenizerJSON []byte) error {
 
 // savedConfig is config.json of the weights as Save writes them: float32.
 func (m *Model) savedConfig() ([]byte, error) {
-	c, err := m.Config.with("torch_dtype", "float32")
+	key := "torch_dtype"
+	if _, ok := m.Config.Keys["dtype"]; ok { // today's name; transformers prefers it
+		key = "dtype"
+	}
+	c, err := m.Config.with(key, "float32")
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/curate-data/curate/scoring/safetensors"
+	"github.com/curate-data/curate/scoring/safetensors/safetensorstest"
 )
 
 func nano(t *testing.T) *Model {
@@ -69,8 +70,8 @@ func TestSaveAndLoadKeepEveryBit(t *testing.T) {
 // The files of PyTorch's safetensors, written again, hold the same tensors, and
 // config.json keeps keys that curate knows nothing of.
 func TestPublishedFolderSurvives(t *testing.T) {
-	model, _ := loadGolden(t, "heads16")
-	model.Config.Other["a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
+	model, _ := loadGolden(t, "testdata/olmo/heads16")
+	model.Config.Keys["_a_key_of_2031"] = json.RawMessage(`{"x":[1,null]}`)
 	dir := t.TempDir()
 	if err := model.Save(dir, nil); err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestPublishedFolderSurvives(t *testing.T) {
 	var before, after map[string]any
 	readJSON(t, filepath.Join("testdata", "olmo", "heads16", "config.json"), &before)
 	readJSON(t, filepath.Join(dir, "config.json"), &after)
-	before["a_key_of_2031"] = map[string]any{"x": []any{1.0, nil}}
+	before["_a_key_of_2031"] = map[string]any{"x": []any{1.0, nil}}
 	before["torch_dtype"] = "float32"
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Error(diff)
@@ -89,6 +90,22 @@ func TestPublishedFolderSurvives(t *testing.T) {
 	}
 	if loaded.Digest() != model.Digest() {
 		t.Error("the digest changed")
+	}
+}
+
+// Weights in several files are the weights in one.
+func TestSeveralFiles(t *testing.T) {
+	model, dir := nano(t), t.TempDir()
+	if err := model.Save(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	safetensorstest.Split(t, dir, 3)
+	loaded, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Digest() != model.Digest() {
+		t.Error("other weights")
 	}
 }
 
@@ -112,7 +129,7 @@ func TestDigestSeesEveryWeight(t *testing.T) {
 		t.Error("a changed last weight does not change the digest")
 	}
 	other := nano(t)
-	other.Config.RopeTheta++
+	other.Config.Rope.Theta++
 	if other.Digest() == before {
 		t.Error("another rope_theta does not change the digest")
 	}
@@ -140,7 +157,7 @@ func TestBrokenFoldersAreNamed(t *testing.T) {
 		"several files": {func(t *testing.T, dir string) {
 			remove("model.safetensors")(t, dir)
 			write(t, dir, "model.safetensors.index.json", []byte("{}"))
-		}, []string{"several files"}},
+		}, []string{"model.safetensors.index.json: weight_map is missing"}},
 		"config not json": {func(t *testing.T, dir string) { write(t, dir, "config.json", []byte("{")) }, []string{"config.json"}},
 		"config huge":     {func(t *testing.T, dir string) { write(t, dir, "config.json", make([]byte, 1<<20+1)) }, []string{"more than"}},
 		"missing tensors": {rewrite(func(m *Model) { m.Params = m.Params[2 : len(m.Params)-1] }),

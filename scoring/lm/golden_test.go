@@ -1,7 +1,6 @@
 package lm
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -22,7 +21,7 @@ const (
 	gradientTolerance = 1e-4
 )
 
-// golden is what scripts/golden/make_lm.py writes.
+// golden is what scripts/golden/make_lm.py and make_families.py write.
 type golden struct {
 	Tokens    [][]int32               `json:"tokens"`
 	Loss      [][]float64             `json:"loss"`
@@ -31,11 +30,29 @@ type golden struct {
 	Probes    map[string][][2]float64 `json:"probes"`
 }
 
-func goldenCases() []string { return []string{"heads16", "heads32", "constants"} }
-
-func loadGolden(t *testing.T, name string) (*Model, golden) {
+// goldenCases returns the folders of testdata with a golden.json: of the class
+// OLMo, and of transformers' families. XLA compiles each for seconds, so there
+// it is one of each family unless CURATE_FULL is 1.
+func goldenCases(t *testing.T, be *backend.Backend) []string {
 	t.Helper()
-	dir := filepath.Join("testdata", "olmo", name)
+	if be.Name != backend.Go && os.Getenv("CURATE_FULL") != "1" {
+		return []string{
+			"testdata/olmo/heads16", "testdata/families/olmo", "testdata/families/olmo2", "testdata/families/llama-llama3", "testdata/families/mistral-window",
+			"testdata/families/gpt_neox", "testdata/families/gpt2-untied", "testdata/families/qwen2-window", "testdata/families/qwen3-window",
+		}
+	}
+	files, err := filepath.Glob("testdata/*/*/golden.json")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d goldens, %v", len(files), err)
+	}
+	for i, file := range files {
+		files[i] = filepath.Dir(file)
+	}
+	return files
+}
+
+func loadGolden(t *testing.T, dir string) (*Model, golden) {
+	t.Helper()
 	model, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -107,19 +124,26 @@ func inputsOf(model *Model, tokens [][]int32) []any {
 	return inputs
 }
 
-func TestLossesEqualOLMo(t *testing.T) {
+func TestLossesEqualTheFamilysOwnCode(t *testing.T) {
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
-		for _, name := range goldenCases() {
+		worst := map[string]float64{}
+		for _, name := range goldenCases(t, be) {
 			model, want := loadGolden(t, name)
 			got := call(t, be, func(in []*graph.Node) []*graph.Node {
-				loss, logZ := Losses(model.Config, in[1:], in[0])
+				loss, logZ := Losses(model.Config, in[1:], Inputs{Tokens: in[0]})
 				return []*graph.Node{loss, logZ}
 			}, inputsOf(model, want.Tokens)...)
-			worst := max(furthest(t, got[0], want.Loss), furthest(t, got[1], want.LogZ))
-			if !(worst <= lossTolerance) {
-				t.Errorf("%s: differs from OLMo by up to %.2g nats per token, want at most %.2g", name, worst, lossTolerance)
+			far := max(furthest(t, got[0], want.Loss), furthest(t, got[1], want.LogZ))
+			if !(far <= lossTolerance) {
+				t.Errorf("%s: differs by up to %.2g nats per token, want at most %.2g", name, far, lossTolerance)
 			}
-			t.Logf("%s: largest difference %.2g nats", name, worst)
+			worst[model.Config.Family] = max(worst[model.Config.Family], far)
+		}
+		for _, family := range Families() {
+			if _, ok := worst[family]; !ok {
+				t.Errorf("%s has no golden", family)
+			}
+			t.Logf("%s: largest difference %.2g nats", family, worst[family])
 		}
 	})
 }
@@ -139,23 +163,27 @@ func furthest(t *testing.T, got []float32, want [][]float64) float64 {
 	return worst
 }
 
-func TestGradientsEqualOLMo(t *testing.T) {
+func TestGradientsEqualTheFamilysOwnCode(t *testing.T) {
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
-		for _, name := range goldenCases() {
+		cases := goldenCases(t, be)
+		if be.Name != backend.Go && len(cases) == len(Families()) {
+			cases = cases[:1] // gradients take twice as long
+		}
+		for _, name := range cases {
 			model, want := loadGolden(t, name)
 			got := call(t, be, func(in []*graph.Node) []*graph.Node {
-				loss, logZ := Losses(model.Config, in[1:], in[0])
+				loss, logZ := Losses(model.Config, in[1:], Inputs{Tokens: in[0]})
 				total := graph.Add(graph.ReduceAllMean(loss), graph.MulScalar(graph.ReduceAllMean(graph.Square(logZ)), 1e-4))
 				return graph.Gradient(total, in[1:]...)
 			}, inputsOf(model, want.Tokens)...)
 			for i, p := range model.Params {
 				norm, tolerance := want.Gradients[p.Name], gradientTolerance*want.Gradients[p.Name]
 				if d := math.Abs(l2(got[i]) - norm); norm == 0 || !(d <= tolerance) {
-					t.Errorf("%s: gradient of %s has norm %v, OLMo's %v", name, p.Name, l2(got[i]), norm)
+					t.Errorf("%s: gradient of %s has norm %v, want %v", name, p.Name, l2(got[i]), norm)
 				}
 				for _, probe := range want.Probes[p.Name] {
 					if g := float64(got[i][int(probe[0])]); !(math.Abs(g-probe[1]) <= tolerance) {
-						t.Errorf("%s: gradient of %s at %v is %v, OLMo's %v", name, p.Name, probe[0], g, probe[1])
+						t.Errorf("%s: gradient of %s at %v is %v, want %v", name, p.Name, probe[0], g, probe[1])
 					}
 				}
 			}
@@ -175,7 +203,7 @@ func l2(values []float32) float64 {
 // causal, so a cut one has the first losses of the whole.
 func TestScoreEqualsOLMo(t *testing.T) {
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
-		model, golden := loadGolden(t, "heads16")
+		model, golden := loadGolden(t, "testdata/olmo/heads16")
 		var sequences [][]int32
 		var want []float64
 		for i, ids := range golden.Tokens {
@@ -192,7 +220,7 @@ func TestScoreEqualsOLMo(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer scorer.Close()
-		got, err := scorer.Score(context.Background(), sequences)
+		got, err := scoreWindows(scorer, sequences)
 		if err != nil {
 			t.Fatal(err)
 		}

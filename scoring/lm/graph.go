@@ -2,160 +2,190 @@ package lm
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// Losses builds the loss of every next-token position. tokens is [B,T] int32
-// with ids below Embeddings(); params are the tensors of ParamSpecs, in order.
-// Both results are [B,T-1] float32: logZ[b,t], the logarithm of the softmax's
-// denominator at position t (its square is the z-loss), and loss[b,t] =
-// logZ[b,t] - logit of tokens[b,t+1], in nats. Both have gradients. Wrong
-// shapes panic, as everywhere while a graph is built: call it inside an Exec.
-func Losses(c Config, params []*graph.Node, tokens *graph.Node) (loss, logZ *graph.Node) {
-	if want := 3 + c.NumLayers*blockParams; len(params) != want {
-		panic(fmt.Errorf("build model: %d tensors, want %d", len(params), want))
-	}
-	shape := tokens.Shape()
+// Inputs are what a decoder reads.
+type Inputs struct {
+	Tokens *graph.Node // [B,T] int32 ids
+	// Segments and Positions, [B,T] int32 each, are of rows that hold several
+	// documents: a token sees those of its own segment only, and its position
+	// counts from the segment's beginning. Both nil: a row is one document.
+	Segments, Positions *graph.Node
+	// Recompute keeps only the input of each layer for the backward pass, which
+	// computes the layer again (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+	Recompute bool
+}
+
+// Losses builds the decoder's graph on params, which are in the order of
+// ParamSpecs. The matrices of layers (LinearWeights) are of one type, float32 or bfloat16, in which
+// the decoder computes; the others are of that type or float32. It returns, [B,T-1] float32 each and
+// for the position that predicts token t+1: the loss, -ln p(token t+1 | tokens
+// before it) in nats, and logZ, the log of the softmax's denominator, which
+// training regularises. The softmax runs over all Embeddings rows of the head.
+// Where token t+1 is of another segment both mean nothing. Both have gradients.
+// Wrong shapes panic, as everywhere while a graph is built: call it inside an Exec.
+func Losses(c Config, params []*graph.Node, in Inputs) (loss, logZ *graph.Node) {
+	shape := in.Tokens.Shape()
 	if shape.Rank() != 2 || shape.Dim(1) < 2 {
 		panic(fmt.Errorf("build model: tokens are %s, want [B,T] with T of at least 2", shape))
 	}
 	batch, length := shape.Dim(0), shape.Dim(1)
-	rope := newRope(c, tokens.Graph(), length)
-	x := graph.Gather(params[0], graph.ExpandAxes(tokens, -1)) // [B,T,d]
-	for layer := range c.NumLayers {
-		at := 1 + layer*blockParams
-		x = block(c, params[at:at+blockParams], x, rope)
-	}
-	last := len(params) - 2
-	x = layerNorm(c, x, params[last])
+	m := newDecoder(c.Arch, params, in)
+	hidden := graph.Reshape(m.hidden(), batch*length, c.Width)
 	// Position t predicts token t+1. The last position predicts nothing; it is
 	// computed with target 0 and cut off, which keeps shapes round.
 	next := graph.Concatenate([]*graph.Node{
-		graph.SliceAxis(tokens, 1, graph.AxisRangeToEnd(1)),
-		graph.Zeros(tokens.Graph(), shapes.Make(tokens.DType(), batch, 1)),
+		graph.SliceAxis(in.Tokens, 1, graph.AxisRangeToEnd(1)),
+		graph.Zeros(in.Tokens.Graph(), shapes.Make(in.Tokens.DType(), batch, 1)),
 	}, 1)
-	rows := batch * length
-	loss, logZ = headLosses(graph.Reshape(x, rows, c.DModel), params[last+1], graph.Reshape(next, rows))
+	loss, logZ = headLosses(hidden, m.head(), graph.Reshape(next, batch*length))
 	cut := func(y *graph.Node) *graph.Node {
 		return graph.SliceAxis(graph.Reshape(y, batch, length), 1, graph.AxisRange(0, length-1))
 	}
 	return cut(loss), cut(logZ)
 }
 
-// block is one sequential pre-norm layer; p are its blockParams tensors.
-func block(c Config, p []*graph.Node, x *graph.Node, rope rope) *graph.Node {
-	x = graph.Add(x, attention(c, p, layerNorm(c, x, p[attnNorm]), rope))
-	inner := gelu(linear(layerNorm(c, x, p[ffNorm]), p[ffProj]))
-	return graph.Add(x, linear(inner, p[ffOut]))
+// decoder is a model in a graph.
+type decoder struct {
+	Arch
+	in     Inputs
+	dtype  dtypes.DType // of what layers read and write
+	global map[role]*graph.Node
+	layers []map[role]*graph.Node
+	rope   rope
 }
 
-// attention is causal multi-head attention of x [B,T,d]. q and k are normalised
-// over their full width, before they are split into heads.
-func attention(c Config, p []*graph.Node, x *graph.Node, rope rope) *graph.Node {
-	batch, length, width := x.Shape().Dim(0), x.Shape().Dim(1), c.DModel
-	qkv := linear(x, p[attProj])
-	part := func(i int) *graph.Node { return graph.SliceAxis(qkv, 2, graph.AxisRange(i*width, (i+1)*width)) }
-	heads := func(y *graph.Node) *graph.Node { // [B,T,d] -> [B,H,T,h]
-		return graph.TransposeAllAxes(graph.Reshape(y, batch, length, c.NumHeads, c.HeadDim()), 0, 2, 1, 3)
+func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
+	list := a.params()
+	if len(list) != len(params) {
+		panic(fmt.Errorf("build model: %d tensors, want %d", len(params), len(list)))
 	}
-	q := rope.apply(heads(layerNorm(c, part(0), p[qNorm])))
-	k := rope.apply(heads(layerNorm(c, part(1), p[kNorm])))
-	mixed := causal(q, k, heads(part(2)), 1/math.Sqrt(float64(c.HeadDim()))) // [B,H,T,h]
-	mixed = graph.Reshape(graph.TransposeAllAxes(mixed, 0, 2, 1, 3), batch, length, width)
-	return linear(mixed, p[attnOut])
-}
-
-// queryBlock is the number of queries that attend together. Each block sees only
-// the keys up to its own end: a quarter less work at T = 512 and scores of
-// bounded width, for a little more compilation.
-const queryBlock = 256
-
-// causal is softmax(scale q kᵀ) v over the positions up to each query's own.
-// q, k and v are [B,H,T,h].
-func causal(q, k, v *graph.Node, scale float64) *graph.Node {
-	length := q.Shape().Dim(2)
-	var blocks []*graph.Node
-	for from := 0; from < length; from += queryBlock {
-		to := min(length, from+queryBlock)
-		upTo := func(x *graph.Node) *graph.Node { return graph.SliceAxis(x, 2, graph.AxisRange(0, to)) }
-		blocks = append(blocks, causalBlock(graph.SliceAxis(q, 2, graph.AxisRange(from, to)), upTo(k), upTo(v), scale))
+	m := &decoder{Arch: a, in: in, global: map[role]*graph.Node{}}
+	for range a.Layers {
+		m.layers = append(m.layers, map[role]*graph.Node{})
 	}
-	if len(blocks) == 1 {
-		return blocks[0]
-	}
-	return graph.Concatenate(blocks, 2)
-}
-
-// causalBlock is causal for the last queries of the keys: q is [B,H,Q,h], k and
-// v are [B,H,K,h], and query i sees the first K-Q+i+1 keys.
-func causalBlock(q, k, v *graph.Node, scale float64) *graph.Node {
-	scores := graph.MulScalar(graph.DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1}), scale) // [B,H,Q,K]
-	g, shape := scores.Graph(), scores.Shape()
-	index := func(axis int) *graph.Node {
-		return graph.Iota(g, shapes.Make(dtypes.Int32, 1, 1, shape.Dim(2), shape.Dim(3)), axis)
-	}
-	last := graph.AddScalar(index(2), shape.Dim(3)-shape.Dim(2))
-	visible := graph.BroadcastToDims(graph.GreaterOrEqual(last, index(3)), shape.Dimensions...)
-	lowest := graph.BroadcastToDims(graph.Scalar(g, scores.DType(), -math.MaxFloat32), shape.Dimensions...)
-	scores = graph.Where(visible, scores, lowest)
-	top := graph.StopGradient(graph.ReduceAndKeep(scores, graph.ReduceMax, 3))
-	e := graph.Exp(graph.Sub(scores, top))
-	weights := graph.Div(e, graph.ReduceAndKeep(e, graph.ReduceSum, 3))
-	return graph.DotGeneral(weights, []int{3}, []int{0, 1}, v, []int{2}, []int{0, 1})
-}
-
-// linear is x wᵀ for w [out,in], without bias.
-func linear(x, w *graph.Node) *graph.Node {
-	return graph.DotGeneral(x, []int{x.Rank() - 1}, nil, w, []int{1}, nil)
-}
-
-// layerNorm brings the last axis to mean 0 and variance 1 and multiplies by
-// weight. 1/Sqrt, because Rsqrt has no gradient in gomlx v0.28.1.
-func layerNorm(c Config, x, weight *graph.Node) *graph.Node {
-	centred := graph.Sub(x, graph.ReduceAndKeep(x, graph.ReduceMean, -1))
-	variance := graph.ReduceAndKeep(graph.Square(centred), graph.ReduceMean, -1)
-	scale := graph.Div(graph.ScalarOne(x.Graph(), x.DType()), graph.Sqrt(graph.AddScalar(variance, c.LayerNormEps)))
-	return graph.Mul(graph.Mul(centred, scale), graph.ExpandLeftToRank(weight, x.Rank()))
-}
-
-// gelu is the exact form: x/2 (1 + erf(x/sqrt 2)).
-func gelu(x *graph.Node) *graph.Node {
-	return graph.Mul(graph.MulScalar(x, 0.5), graph.AddScalar(graph.Erf(graph.MulScalar(x, 1/math.Sqrt2)), 1))
-}
-
-// rope holds cosine and sine of the rotary angles of T positions, [1,1,T,h/2]
-// each. Halves of a head are rotated against each other (the NeoX layout).
-type rope struct{ cos, sin *graph.Node }
-
-// newRope rounds to float32 where OLMo's RotaryEmbedding does.
-func newRope(c Config, g *graph.Graph, length int) rope {
-	half := c.HeadDim() / 2
-	cos, sin := make([]float32, 0, length*half), make([]float32, 0, length*half)
-	for t := range length {
-		for j := range half {
-			exponent := float32(2*j) / float32(c.HeadDim())
-			frequency := 1 / float32(math.Pow(c.RopeTheta, float64(exponent)))
-			angle := float64(float32(t) * frequency)
-			cos, sin = append(cos, float32(math.Cos(angle))), append(sin, float32(math.Sin(angle)))
+	for i, p := range list {
+		if p.layer < 0 {
+			m.global[p.role] = params[i]
+		} else {
+			m.layers[p.layer][p.role] = params[i]
 		}
 	}
-	return rope{
-		graph.ConstTensor(g, tensors.FromFlatDataAndDimensions(cos, 1, 1, length, half)),
-		graph.ConstTensor(g, tensors.FromFlatDataAndDimensions(sin, 1, 1, length, half)),
+	m.dtype = m.layers[0][attnOut].DType()
+	if a.Rope.Dim > 0 {
+		m.rope = newRope(a.Rope, in)
 	}
+	return m
 }
 
-// apply rotates x [B,H,T,h].
-func (r rope) apply(x *graph.Node) *graph.Node {
-	half := x.Shape().Dim(3) / 2
-	a, b := graph.SliceAxis(x, 3, graph.AxisRange(0, half)), graph.SliceAxis(x, 3, graph.AxisRangeToEnd(half))
-	return graph.Concatenate([]*graph.Node{
-		graph.Sub(graph.Mul(a, r.cos), graph.Mul(b, r.sin)),
-		graph.Add(graph.Mul(b, r.cos), graph.Mul(a, r.sin)),
-	}, 3)
+// hidden returns what the head reads, [B,T,d].
+func (m *decoder) hidden() *graph.Node {
+	x := graph.Gather(m.global[embedding], graph.ExpandAxes(m.in.Tokens, -1)) // [B,T,d]
+	if rows := m.global[positionRows]; rows != nil {
+		x = graph.Add(graph.ConvertDType(x, dtypes.Float32), graph.ConvertDType(m.learnedPositions(rows, x), dtypes.Float32))
+	}
+	// The residual stream is float32 whatever the weights are: it adds up what
+	// all layers write, and bfloat16 has 8 bits for it.
+	x = graph.ConvertDType(x, dtypes.Float32)
+	for i, w := range m.layers {
+		if m.in.Recompute {
+			x = x.Checkpoint()
+		}
+		x = m.block(x, w, i)
+	}
+	if m.in.Recompute {
+		x = x.StopCheckpoint()
+	}
+	return m.norm(x, m.global[finalNorm], m.global[finalNormBias])
+}
+
+// head returns the head's weights, [V,d].
+func (m *decoder) head() *graph.Node {
+	w := m.global[head]
+	if m.Tied {
+		w = m.global[embedding]
+	}
+	return graph.ConvertDType(w, m.dtype)
+}
+
+func (m *decoder) learnedPositions(rows, x *graph.Node) *graph.Node {
+	if m.in.Positions != nil {
+		return graph.Gather(rows, graph.ExpandAxes(m.in.Positions, -1))
+	}
+	first := graph.SliceAxis(rows, 0, graph.AxisRange(0, x.Shape().Dim(1)))
+	return graph.BroadcastToDims(graph.ExpandAxes(first, 0), x.Shape().Dimensions...)
+}
+
+// block is layer i with weights w: pre-norm, or with norms after attention and
+// MLP, one after the other, or both on the same x.
+func (m *decoder) block(x *graph.Node, w map[role]*graph.Node, i int) *graph.Node {
+	inner := x
+	if !m.NormAfter {
+		inner = m.norm(x, w[attnNorm], w[attnNormBias])
+	}
+	mixed := m.attention(inner, w, i)
+	if m.NormAfter {
+		mixed = m.norm(mixed, w[attnAfter], nil)
+	}
+	between := graph.Add(x, mixed)
+	read := between
+	if m.Parallel {
+		read = x
+	}
+	if !m.NormAfter {
+		read = m.norm(read, w[ffNorm], w[ffNormBias])
+	}
+	out := m.mlp(read, w)
+	if m.NormAfter {
+		out = m.norm(out, w[ffAfter], nil)
+	}
+	return graph.Add(between, out)
+}
+
+func (m *decoder) mlp(x *graph.Node, w map[role]*graph.Node) *graph.Node {
+	inner := m.linear(x, w[up], w[upBias])
+	if m.Gated {
+		opened := graph.ConvertDType(m.linear(x, w[gate], w[gateBias]), dtypes.Float32)
+		inner = inFloat32(inner, func(inner *graph.Node) *graph.Node { return graph.Mul(m.act(opened), inner) })
+	} else {
+		inner = inFloat32(inner, m.act)
+	}
+	return m.residual(inner, w[down], w[downBias])
+}
+
+// linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out], in the
+// type of w.
+func (m *decoder) linear(x, w, bias *graph.Node) *graph.Node { return m.product(x, w, bias, w.DType()) }
+
+// residual is linear for what is added to the residual stream: float32.
+func (m *decoder) residual(x, w, bias *graph.Node) *graph.Node {
+	return m.product(x, w, bias, dtypes.Float32)
+}
+
+// product multiplies in the type of w, adds up in float32, and returns dtype.
+func (m *decoder) product(x, w, bias *graph.Node, dtype dtypes.DType) *graph.Node {
+	axis := 1
+	if m.Transpose {
+		axis = 0
+	}
+	x = graph.ConvertDType(x, w.DType())
+	y := graph.Dot(x, w).WithOutputDType(dtype).General([]int{x.Rank() - 1}, nil, []int{axis}, nil)
+	if bias == nil {
+		return y
+	}
+	return inFloat32(y, func(y *graph.Node) *graph.Node {
+		return graph.Add(y, graph.ExpandLeftToRank(graph.ConvertDType(bias, dtypes.Float32), y.Rank()))
+	})
+}
+
+// inFloat32 runs f on x in float32, whatever x's type.
+func inFloat32(x *graph.Node, f func(*graph.Node) *graph.Node) *graph.Node {
+	if x.DType() == dtypes.Float32 {
+		return f(x)
+	}
+	return graph.ConvertDType(f(graph.ConvertDType(x, dtypes.Float32)), x.DType())
 }

@@ -1,6 +1,7 @@
 package lm
 
 import (
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -18,9 +19,12 @@ const (
 // headLosses returns loss and logZ, [N] each, of hidden [N,d] under head [V,d]
 // and targets [N] int32.
 func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
+	hidden = graph.ConvertDType(hidden, head.DType()) // the target's logit is of the same numbers as the others
 	logZ = logSumExp(hidden, head)
-	rows := graph.Gather(head, graph.ExpandAxes(targets, -1)) // [N,d]
-	target := graph.ReduceSum(graph.Mul(hidden, rows), -1)
+	// Widened before the gather: its gradient adds up what all positions of a
+	// frequent token send, thousands of numbers, which bfloat16 would lose.
+	rows := graph.Gather(graph.ConvertDType(head, dtypes.Float32), graph.ExpandAxes(targets, -1)) // [N,d]
+	target := graph.ReduceSum(graph.Mul(graph.ConvertDType(hidden, dtypes.Float32), rows), -1)
 	return graph.Sub(logZ, target), logZ
 }
 
@@ -52,11 +56,13 @@ func logSumExp(hidden, head *graph.Node) *graph.Node {
 
 // slicedLogSumExp makes the values slice by slice and gives them a gradient
 // that does the same. gomlx knows custom gradients of one node only, so both
-// inputs are joined in one whose share of the value is exactly zero.
+// inputs are joined in one whose share of the value is exactly zero. It is of
+// float32, so that what arrives and what leaves is not rounded.
 func slicedLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 	logZ := runningLogSumExp(graph.StopGradient(hidden), graph.StopGradient(head), parts)
 	rows := hidden.Shape().Dim(0)
-	joined := graph.IdentityWithCustomGradient(graph.Concatenate([]*graph.Node{hidden, head}, 0), func(_, v *graph.Node) *graph.Node {
+	both := []*graph.Node{graph.ConvertDType(hidden, dtypes.Float32), graph.ConvertDType(head, dtypes.Float32)}
+	joined := graph.IdentityWithCustomGradient(graph.Concatenate(both, 0), func(_, v *graph.Node) *graph.Node {
 		arriving := graph.Slice(v, graph.AxisRange(0, rows), graph.AxisRange(0, 1)) // [N,1]
 		return logSumExpGradient(hidden, head, logZ, arriving, parts)
 	})
@@ -71,7 +77,7 @@ func runningLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 	var top, sum *graph.Node
 	for i, part := range parts {
 		h, w := part.inputs(hidden, head, sum)
-		logits := linear(h, w)
+		logits := logitsOf(h, w)
 		sliceTop := graph.ReduceAndKeep(logits, graph.ReduceMax, -1)
 		if part.column == 0 {
 			top, sum = sliceTop, sumExp(logits, sliceTop)
@@ -87,12 +93,18 @@ func runningLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 	return join(done)
 }
 
+// logitsOf is hidden wᵀ in float32, whatever the type of weights.
+func logitsOf(hidden, w *graph.Node) *graph.Node {
+	return graph.Dot(hidden, w).WithOutputDType(dtypes.Float32).General([]int{1}, nil, []int{1}, nil)
+}
+
 func sumExp(logits, top *graph.Node) *graph.Node {
 	return graph.ReduceAndKeep(graph.Exp(graph.Sub(logits, top)), graph.ReduceSum, -1)
 }
 
-// logSumExpGradient returns the gradients of hidden and head, joined [N+V,d].
-// The derivative of logZ by a logit is its probability, computed again.
+// logSumExpGradient returns the gradients of hidden and head, joined [N+V,d]
+// float32. The derivative of logZ by a logit is its probability, computed
+// again; it is multiplied in the type of hidden and head, and added up in float32.
 func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) *graph.Node {
 	logZ = graph.ExpandAxes(logZ, -1)
 	heads := map[int]*graph.Node{} // by first column
@@ -102,15 +114,15 @@ func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) 
 	for i, part := range parts {
 		h, w := part.inputs(hidden, head, byHidden)
 		rows := graph.AxisRange(part.row, part.row+part.rows)
-		p := graph.Exp(graph.Sub(linear(h, w), graph.SliceAxis(logZ, 0, rows)))
-		p = graph.Mul(p, graph.SliceAxis(arriving, 0, rows)) // [n,c]
-		share := graph.DotGeneral(p, []int{1}, nil, w, []int{0}, nil)
+		p := graph.Exp(graph.Sub(logitsOf(h, w), graph.SliceAxis(logZ, 0, rows)))
+		p = graph.ConvertDType(graph.Mul(p, graph.SliceAxis(arriving, 0, rows)), h.DType()) // [n,c]
+		share := graph.Dot(p, w).WithOutputDType(dtypes.Float32).General([]int{1}, nil, []int{0}, nil)
 		if part.column == 0 {
 			byHidden = share
 		} else {
 			byHidden = graph.Add(byHidden, share)
 		}
-		byHead := graph.DotGeneral(p, []int{0}, nil, h, []int{0}, nil)
+		byHead := graph.Dot(p, h).WithOutputDType(dtypes.Float32).General([]int{0}, nil, []int{0}, nil)
 		if earlier := heads[part.column]; earlier != nil {
 			byHead = graph.Add(earlier, byHead)
 		} else {
@@ -134,7 +146,7 @@ func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) 
 func (s slice) inputs(hidden, head, before *graph.Node) (h, w *graph.Node) {
 	h = graph.SliceAxis(hidden, 0, graph.AxisRange(s.row, s.row+s.rows))
 	if before != nil {
-		h = graph.SchedulingBarrier(h, graph.LessThan(graph.ReduceAllMax(before), graph.Infinity(h.Graph(), h.DType(), -1)))
+		h = graph.SchedulingBarrier(h, graph.LessThan(graph.ReduceAllMax(before), graph.Infinity(h.Graph(), before.DType(), -1)))
 	}
 	return h, graph.SliceAxis(head, 0, graph.AxisRange(s.column, s.column+s.columns))
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/curate-data/curate/scoring/safetensors"
 )
@@ -24,44 +22,26 @@ type Model struct {
 	Params []Param
 }
 
-// Indices of a block's tensors in the order of ParamSpecs, and their number.
-const (
-	attnNorm = iota
-	qNorm
-	kNorm
-	attProj
-	attnOut
-	ffNorm
-	ffProj
-	ffOut
-	blockParams
-)
-
-// ParamSpecs returns the tensors of a model in the fixed order that Losses
-// takes them: wte [V,d]; per block attn_norm, q_norm, k_norm [d], att_proj
-// [3d,d], attn_out [d,d], ff_norm [d], ff_proj [h,d], ff_out [d,h]; ln_f [d];
-// the head [V,d]. Names are those of hf_olmo.
+// ParamSpecs returns the tensors of a model as its family stores them, in the
+// fixed order that Losses takes them.
 func ParamSpecs(c Config) []ParamSpec {
-	d, hidden, vocab := c.DModel, c.Hidden(), c.Embeddings()
-	spec := func(name string, shape ...int) ParamSpec { return ParamSpec{Name: name, Shape: shape} }
-	specs := []ParamSpec{spec("model.transformer.wte.weight", vocab, d)}
-	for layer := range c.NumLayers {
-		prefix := "model.transformer.blocks." + strconv.Itoa(layer) + "."
-		specs = append(specs,
-			spec(prefix+"attn_norm.weight", d),
-			spec(prefix+"q_norm.weight", d),
-			spec(prefix+"k_norm.weight", d),
-			spec(prefix+"att_proj.weight", 3*d, d),
-			spec(prefix+"attn_out.weight", d, d),
-			spec(prefix+"ff_norm.weight", d),
-			spec(prefix+"ff_proj.weight", hidden, d),
-			spec(prefix+"ff_out.weight", d, hidden),
-		)
+	var specs []ParamSpec
+	for _, p := range c.params() {
+		specs = append(specs, p.spec)
 	}
-	return append(specs,
-		spec("model.transformer.ln_f.weight", d),
-		spec("model.transformer.ff_out.weight", vocab, d),
-	)
+	return specs
+}
+
+// LinearWeights says of each of ParamSpecs whether it is the matrix of a linear
+// layer, the head included unless it is the embedding. Weight decay acts on these alone
+// (olmo.optim.get_param_groups), and training in bfloat16 rounds these alone: what
+// norms, biases and embeddings add up over a batch wants float32.
+func LinearWeights(c Config) []bool {
+	var linear []bool
+	for _, p := range c.params() {
+		linear = append(linear, len(p.spec.Shape) == 2 && p.role != embedding && p.role != positionRows)
+	}
+	return linear
 }
 
 // NumParams returns the number of weights of a model of this configuration.
@@ -108,14 +88,9 @@ func (m *Model) Validate() error {
 // the sizes and constants of the graph, and all weights, bit for bit.
 func (m *Model) Digest() string {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%+v\n", m.Config.maths())
+	fmt.Fprintf(hash, "%+v\n", m.Config.Arch)
 	for _, p := range m.Params {
 		p.Digest(hash, p.Name)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
-}
-
-// isNorm says whether a tensor is the weight of a LayerNorm.
-func isNorm(name string) bool {
-	return strings.HasSuffix(name, "_norm.weight") || strings.HasSuffix(name, "ln_f.weight")
 }

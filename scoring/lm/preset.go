@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,13 +46,19 @@ func Preset(name string, vocabSize, sequenceLength int) (Config, error) {
 		return Config{}, fmt.Errorf("model preset %q: want one of %s", name, strings.Join(PresetNames(), ", "))
 	}
 	p := presets()[i]
-	c := Config{
-		ModelType: "hf_olmo", DModel: p.d, NumHeads: p.heads, NumLayers: p.layers, MLPRatio: 4, MLPHidden: p.hidden,
-		RopeTheta: 10000, LayerNormEps: 1e-5, MaxSequenceLength: sequenceLength,
-		VocabSize: vocabSize, EmbeddingSize: (vocabSize + 127) / 128 * 128,
-		EOSTokenID: 0, PadTokenID: 1, Other: paperKeys(),
+	keys := paperKeys()
+	for key, value := range map[string]int{
+		"d_model": p.d, "n_heads": p.heads, "n_layers": p.layers, "mlp_ratio": 4, "mlp_hidden_size": p.hidden,
+		"max_sequence_length": sequenceLength, "vocab_size": vocabSize, "embedding_size": (vocabSize + 127) / 128 * 128,
+		"eos_token_id": 0, "pad_token_id": 1,
+	} {
+		keys[key] = json.RawMessage(strconv.Itoa(value))
 	}
-	return c, c.Validate()
+	c, err := readConfig(keys)
+	if err != nil {
+		return Config{}, fmt.Errorf("model preset %s: %w", name, err)
+	}
+	return c, nil
 }
 
 // paperKeys returns the keys of config.json that are the same in all presets:
@@ -59,7 +66,7 @@ func Preset(name string, vocabSize, sequenceLength int) (Config, error) {
 func paperKeys() map[string]json.RawMessage {
 	keys := map[string]json.RawMessage{}
 	for key, text := range map[string]string{
-		"architectures": `["OLMoForCausalLM"]`, "torch_dtype": `"float32"`, "use_cache": `false`,
+		"model_type": `"hf_olmo"`, "rope_theta": `10000`, "layer_norm_eps": `1e-5`, "architectures": `["OLMoForCausalLM"]`, "torch_dtype": `"float32"`, "use_cache": `false`,
 		"activation_type": `"gelu"`, "block_type": `"sequential"`, "block_group_size": `1`,
 		"rope": `true`, "rope_full_precision": `true`, "alibi": `false`, "alibi_bias_max": `8.0`,
 		"flash_attention": `false`, "attention_layer_norm": `true`, "attention_layer_norm_with_affine": `true`,

@@ -1,7 +1,6 @@
 package lm
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -24,7 +23,7 @@ func TestProcessesAgree(t *testing.T) {
 	if name := os.Getenv(key); name != "" {
 		be := openBackend(t, name)
 		scorer := newScorer(t, be, []*Model{nano(t)}, ScorerOptions{SequenceLength: 32, BatchTokens: 1024})
-		sums, err := scorer.Score(context.Background(), randomSequences(rand.New(rand.NewPCG(3, 3)), 32, 32, 100))
+		sums, err := scoreWindows(scorer, randomSequences(rand.New(rand.NewPCG(3, 3)), 32, 32, 100))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"pgregory.net/rapid"
 
+	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring/backend"
 )
 
@@ -24,6 +24,20 @@ func randomSequences(random *rand.Rand, n, longest, vocabulary int) [][]int32 {
 		}
 	}
 	return sequences
+}
+
+func windowsOf(sequences [][]int32) []pipeline.Window {
+	windows := make([]pipeline.Window, len(sequences))
+	for i := range sequences {
+		windows[i].Tokens = sequences[i]
+	}
+	return windows
+}
+
+// scoreWindows returns the sums of whole sequences.
+func scoreWindows(scorer *Scorer, sequences [][]int32) ([][]float64, error) {
+	losses, err := scorer.Score(context.Background(), windowsOf(sequences), nil)
+	return losses.Sums, err
 }
 
 func newScorer(t *testing.T, be *backend.Backend, models []*Model, options ScorerOptions) *Scorer {
@@ -51,11 +65,11 @@ func TestScoreDependsOnTheSequenceAlone(t *testing.T) {
 		}
 		scorer := newScorer(t, be, []*Model{first, second}, ScorerOptions{SequenceLength: 32, BatchTokens: 128})
 		sequences := randomSequences(rand.New(rand.NewPCG(1, 1)), 20, 32, 100)
-		all, err := scorer.Score(context.Background(), sequences)
+		all, err := scoreWindows(scorer, sequences)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := scorer.Score(context.Background(), sequences)
+		again, err := scoreWindows(scorer, sequences)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +79,7 @@ func TestScoreDependsOnTheSequenceAlone(t *testing.T) {
 			}
 		}
 		for _, i := range []int{0, 7, 19} {
-			alone, err := scorer.Score(context.Background(), sequences[i:i+1])
+			alone, err := scoreWindows(scorer, sequences[i:i+1])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,24 +102,24 @@ func TestScoreRefusesAndStops(t *testing.T) {
 	for want, sequence := range map[string][]int32{
 		"has id 128 at 1": {0, 128}, "has id -1 at 0": {-1, 5}, "has 17 tokens": make([]int32, 17),
 	} {
-		if _, err := scorer.Score(context.Background(), [][]int32{{1, 2}, sequence}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := scoreWindows(scorer, [][]int32{{1, 2}, sequence}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}
 	}
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(cause)
-	if _, err := scorer.Score(ctx, [][]int32{{1, 2}}); !errors.Is(err, cause) {
+	if _, err := scorer.Score(ctx, windowsOf([][]int32{{1, 2}}), nil); !errors.Is(err, cause) {
 		t.Errorf("a cancelled call returned %v", err)
 	}
-	sums, err := scorer.Score(context.Background(), nil)
+	sums, err := scoreWindows(scorer, nil)
 	if err != nil || len(sums) != 1 || len(sums[0]) != 0 {
 		t.Errorf("no sequences: %v, %v", sums, err)
 	}
 	if err := scorer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := scorer.Score(context.Background(), [][]int32{{1, 2}}); err == nil {
+	if _, err := scoreWindows(scorer, [][]int32{{1, 2}}); err == nil {
 		t.Error("a closed scorer scores")
 	}
 	for want, options := range map[string]ScorerOptions{
@@ -115,7 +129,7 @@ func TestScoreRefusesAndStops(t *testing.T) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}
 	}
-	if _, err := NewScorer(be, nil, ScorerOptions{SequenceLength: 16}); err == nil {
+	if _, err := NewScorer(be, []*Model(nil), ScorerOptions{SequenceLength: 16}); err == nil {
 		t.Error("a scorer of no models")
 	}
 	broken := nano(t)
@@ -123,43 +137,6 @@ func TestScoreRefusesAndStops(t *testing.T) {
 	if _, err := NewScorer(be, []*Model{broken}, ScorerOptions{SequenceLength: 16}); err == nil || !strings.Contains(err.Error(), "attn_norm") {
 		t.Errorf("a short tensor: %v", err)
 	}
-}
-
-// Every sequence with a next-token position is in exactly one batch that it
-// fits, only the last batch has empty rows, and no batch exceeds the budget.
-func TestPlanPlacesEachSequenceOnce(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		options := ScorerOptions{
-			SequenceLength: rapid.IntRange(2, 100).Draw(t, "length"),
-			BatchTokens:    rapid.IntRange(1, 600).Draw(t, "tokens"),
-		}
-		lengths := rapid.SliceOf(rapid.IntRange(0, options.SequenceLength)).Draw(t, "sequences")
-		sequences := make([][]int32, len(lengths))
-		seen := make([]int, len(lengths))
-		for i, n := range lengths {
-			sequences[i] = make([]int32, n)
-		}
-		batches := plan(sequences, buckets(options))
-		for at, b := range batches {
-			if b.rows > 1 && b.rows*b.length > options.BatchTokens {
-				t.Fatalf("batch of %d x %d", b.rows, b.length)
-			}
-			if at < len(batches)-1 && len(b.picked) != b.rows {
-				t.Fatalf("batch %d of %d has %d of %d rows", at, len(batches), len(b.picked), b.rows)
-			}
-			for _, i := range b.picked {
-				seen[i]++
-				if lengths[i] > b.length {
-					t.Fatalf("sequence of %d in a bucket of %d", lengths[i], b.length)
-				}
-			}
-		}
-		for i, n := range lengths {
-			if want := min(1, n/2); seen[i] != want {
-				t.Fatalf("sequence %d of %d tokens is in %d batches", i, n, seen[i])
-			}
-		}
-	})
 }
 
 // Slices of any shape give the log-sum-exp of the whole, here in float64, and

@@ -8,19 +8,16 @@ package safetensors
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
-const (
-	maxHeader = 100 << 20 // the format's own bound
-	chunk     = 1 << 18   // values converted at a time
-)
+const chunk = 1 << 18 // values converted at a time
 
 // Spec is the name and shape of one wanted tensor.
 type Spec struct {
@@ -44,22 +41,30 @@ type Tensor struct {
 	Data  []float32
 }
 
-// entry is one tensor of the header.
+// File is the weights of a model: one opened safetensors file, or several that
+// an index joins. Many goroutines may read it at a time.
+type File struct {
+	entries map[string]entry
+}
+
+// entry is one tensor of a header.
 type entry struct {
 	DType   string   `json:"dtype"`
 	Shape   []int64  `json:"shape"`
 	Offsets [2]int64 `json:"data_offsets"`
+
+	part *part
 }
 
-// File is an opened safetensors file. Many goroutines may read it at a time.
-type File struct {
-	data    io.ReaderAt
-	start   int64 // where the data begins
-	size    int64 // bytes of data
-	entries map[string]entry
+// part is the data of one file.
+type part struct {
+	name  string // of the file, where there are several
+	data  io.ReaderAt
+	start int64 // where the data begins
+	size  int64 // bytes of data
 }
 
-// widths are the bytes of the element types that can be read.
+// width is the bytes of an element type that can be read, 0 for others.
 func width(dtype string) int64 {
 	switch dtype {
 	case "F32":
@@ -70,46 +75,11 @@ func width(dtype string) int64 {
 	return 0
 }
 
-// Open reads the header of a file of size bytes.
-func Open(data io.ReaderAt, size int64) (*File, error) {
-	var prefix [8]byte
-	if size < 8 {
-		return nil, fmt.Errorf("read safetensors header: the file has %d bytes: truncated", size)
-	}
-	if _, err := data.ReadAt(prefix[:], 0); err != nil {
-		return nil, fmt.Errorf("read safetensors header: %w", err)
-	}
-	length := binary.LittleEndian.Uint64(prefix[:])
-	if length > maxHeader || int64(length) > size-8 {
-		return nil, fmt.Errorf("read safetensors header: it claims %d bytes, the file has %d: truncated, or no safetensors file", length, size)
-	}
-	raw := make([]byte, length)
-	if _, err := data.ReadAt(raw, 8); err != nil {
-		return nil, fmt.Errorf("read safetensors header: %w", err)
-	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &all); err != nil {
-		return nil, fmt.Errorf("parse safetensors header: %w", err)
-	}
-	f := &File{data: data, start: 8 + int64(length), size: size - 8 - int64(length), entries: map[string]entry{}}
-	for name, value := range all {
-		if name == "__metadata__" {
-			continue
-		}
-		var e entry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return nil, fmt.Errorf("parse safetensors header: tensor %q: %w", name, err)
-		}
-		f.entries[name] = e
-	}
-	return f, nil
-}
-
 // Names returns the names of all tensors, sorted.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.entries)) }
 
-// Check returns what is wrong with a wanted tensor: it is missing, has another
-// shape, a type that is not read, or bytes that the file does not hold.
+// Check returns what is wrong with a wanted tensor: it is missing, or has
+// another shape or a type that is not read.
 func (f *File) Check(spec Spec) error {
 	e, ok := f.entries[spec.Name]
 	if !ok {
@@ -120,13 +90,6 @@ func (f *File) Check(spec Spec) error {
 	}
 	if !slices.EqualFunc(e.Shape, spec.Shape, func(a int64, b int) bool { return a == int64(b) }) {
 		return fmt.Errorf("tensor %s has shape %v, config.json wants %v", spec.Name, e.Shape, spec.Shape)
-	}
-	from, to, want := e.Offsets[0], e.Offsets[1], int64(spec.Size())*width(e.DType)
-	if from < 0 || to > f.size || from > to {
-		return fmt.Errorf("tensor %s lies at bytes %d to %d of data, the file has %d: truncated", spec.Name, from, to, f.size)
-	}
-	if to-from != want {
-		return fmt.Errorf("tensor %s has %d bytes, its shape %v of %s takes %d", spec.Name, to-from, e.Shape, e.DType, want)
 	}
 	return nil
 }
@@ -148,7 +111,21 @@ func (f *File) Match(specs []Spec, ignored func(name string) bool) error {
 			faults = append(faults, fmt.Errorf("tensor %q has no place in this model", name))
 		}
 	}
+	if len(faults) > 0 && f.isQuantised() {
+		faults = append(faults, errors.New("the weights are quantised: take the checkpoint that they were made from"))
+	}
 	return errors.Join(faults...)
+}
+
+// isQuantised reports whether there are tensors as GPTQ, AWQ, FP8 and bitsandbytes have them.
+func (f *File) isQuantised() bool {
+	for name, e := range f.entries {
+		switch {
+		case strings.HasSuffix(name, ".qweight"), strings.HasSuffix(name, ".weight") && (strings.HasPrefix(e.DType, "F8_") || e.DType == "I8" || e.DType == "U8"):
+			return true
+		}
+	}
+	return false
 }
 
 // Read returns a tensor as float32; half types are widened exactly.
@@ -156,37 +133,70 @@ func (f *File) Read(spec Spec) ([]float32, error) {
 	if err := f.Check(spec); err != nil {
 		return nil, err
 	}
-	e := f.entries[spec.Name]
-	w := width(e.DType)
 	values := make([]float32, spec.Size())
-	raw := make([]byte, min(int64(len(values)), chunk)*w)
+	return values, f.read(spec.Name, values, make([]byte, 4*min(len(values), chunk)))
+}
+
+// read fills values, which has the size of the tensor, by way of buffer.
+func (f *File) read(name string, values []float32, buffer []byte) error {
+	e := f.entries[name]
+	w := width(e.DType)
 	for from := 0; from < len(values); from += chunk {
-		part := values[from:min(len(values), from+chunk)]
-		raw := raw[:int64(len(part))*w]
-		if _, err := f.data.ReadAt(raw, f.start+e.Offsets[0]+int64(from)*w); err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read tensor %s: %w", spec.Name, err)
+		piece := values[from:min(len(values), from+chunk)]
+		raw := buffer[:int64(len(piece))*w]
+		if n, err := e.part.data.ReadAt(raw, e.part.start+e.Offsets[0]+int64(from)*w); n < len(raw) {
+			return fmt.Errorf("read tensor %s: %w", name, err)
 		}
-		widen(part, raw, e.DType)
+		widen(piece, raw, e.DType)
 	}
-	return values, nil
+	return nil
 }
 
 // ReadAll returns the wanted tensors in the order of specs. It names all
 // tensors with values that are not finite: whatever such a model computes is NaN.
 func (f *File) ReadAll(specs []Spec) ([]Tensor, error) {
-	var faults []error
 	all := make([]Tensor, 0, len(specs))
-	for _, spec := range specs {
-		data, err := f.Read(spec)
-		if err != nil {
-			return nil, err
+	err := f.each(specs, func(n int) []float32 { return make([]float32, n) }, func(t Tensor) error {
+		all = append(all, t)
+		return nil
+	})
+	return all, err
+}
+
+// ReadEach hands the wanted tensors to use, one by one in the order of specs. The
+// data of a tensor is valid until use returns: the memory that this takes is that
+// of the largest tensor. Errors of use end it. Tensors with values that are not
+// finite are handed over as well, and named together in the end.
+func (f *File) ReadEach(specs []Spec, use func(Tensor) error) error {
+	var buffer []float32
+	return f.each(specs, func(n int) []float32 {
+		if cap(buffer) < n {
+			buffer = make([]float32, n)
 		}
-		if n := NotFinite(data); n > 0 {
+		return buffer[:n]
+	}, use)
+}
+
+// each reads tensors into slices that room makes.
+func (f *File) each(specs []Spec, room func(n int) []float32, use func(Tensor) error) error {
+	var faults []error
+	raw := make([]byte, 4*chunk)
+	for _, spec := range specs {
+		if err := f.Check(spec); err != nil {
+			return err
+		}
+		t := Tensor{spec.Name, spec.Shape, room(spec.Size())}
+		if err := f.read(spec.Name, t.Data, raw); err != nil {
+			return err
+		}
+		if n := NotFinite(t.Data); n > 0 {
 			faults = append(faults, fmt.Errorf("tensor %s has %d values that are NaN or infinite", spec.Name, n))
 		}
-		all = append(all, Tensor{Name: spec.Name, Shape: spec.Shape, Data: data})
+		if err := use(t); err != nil {
+			return err
+		}
 	}
-	return all, errors.Join(faults...)
+	return errors.Join(faults...)
 }
 
 // NotFinite counts NaN and infinite values.
@@ -228,43 +238,4 @@ func widenHalf(h uint16) float32 {
 		return math.Float32frombits(sign | 255<<23 | fraction<<13)
 	}
 	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
-}
-
-// Write writes tensors as F32, in their order. The same tensors give the same
-// bytes.
-func Write(w io.Writer, all []Tensor) error {
-	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}} // what transformers asks for
-	var at int64
-	for _, t := range all {
-		e := entry{DType: "F32", Offsets: [2]int64{at, at + 4*int64(len(t.Data))}}
-		for _, dim := range t.Shape {
-			e.Shape = append(e.Shape, int64(dim))
-		}
-		header[t.Name] = e
-		at = e.Offsets[1]
-	}
-	raw, err := json.Marshal(header) // names sorted: the same bytes every time
-	if err != nil {
-		return fmt.Errorf("write safetensors header: %w", err)
-	}
-	for len(raw)%8 != 0 {
-		raw = append(raw, ' ')
-	}
-	head := binary.LittleEndian.AppendUint64(nil, uint64(len(raw)))
-	if _, err := w.Write(append(head, raw...)); err != nil {
-		return fmt.Errorf("write safetensors header: %w", err)
-	}
-	buffer := make([]byte, 0, 4*chunk)
-	for _, t := range all {
-		for part := range slices.Chunk(t.Data, chunk) {
-			buffer = buffer[:0]
-			for _, v := range part {
-				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
-			}
-			if _, err := w.Write(buffer); err != nil {
-				return fmt.Errorf("write tensor %s: %w", t.Name, err)
-			}
-		}
-	}
-	return nil
 }

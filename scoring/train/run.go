@@ -53,6 +53,7 @@ func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenize
 	if err := opt.Validate(); err != nil {
 		return Result{}, fmt.Errorf("training options: %w", err)
 	}
+	opt.Precision = opt.Precision.on(be.Name)
 	if tok.VocabSize() > init.Config.VocabSize {
 		return Result{}, fmt.Errorf("train: the tokenizer has %d ids but the model's vocabulary is %d: this model was made for another tokenizer",
 			tok.VocabSize(), init.Config.VocabSize)
@@ -60,9 +61,13 @@ func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenize
 	if opt.SequenceLength > init.Config.MaxSequenceLength {
 		return Result{}, fmt.Errorf("train: sequences of %d tokens are longer than the model's %d", opt.SequenceLength, init.Config.MaxSequenceLength)
 	}
+	endOfText, err := init.Config.EndOfText()
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
 	r := &run{
 		be: be, init: init, tok: tok, corpus: corpus, opt: opt,
-		work: filepath.Join(opt.Output, workFolder), eos: int32(init.Config.EOSTokenID),
+		work: filepath.Join(opt.Output, workFolder), eos: endOfText,
 		result: Result{Backend: be.Name, From: init.Digest(), Tokenizer: tok.Digest(), Seed: opt.Seed},
 	}
 	result, err := r.run(ctx)
@@ -181,8 +186,8 @@ func (r *run) open() (err error) {
 		return err
 	}
 	r.heldout.count = min(r.heldout.count, heldoutMost)
-	fit := sequencesThatFit(r.init.Config, r.opt.SequenceLength, r.be.Name)
-	if r.plan, err = newPlan(r.opt, r.train.count, r.heldout.count, r.data.Counts.TrainTokens, fit); err != nil {
+	fits := func(recompute bool) int { return sequencesThatFit(r.init.Config, r.opt, r.be.Name, recompute) }
+	if r.plan, err = newPlan(r.opt, r.train.count, r.heldout.count, r.data.Counts.TrainTokens, fits); err != nil {
 		return err
 	}
 	r.result.Plan, r.result.Tokens = r.plan, r.plan.Tokens(r.plan.Steps)

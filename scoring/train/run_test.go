@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,8 +36,18 @@ func newJob(t *testing.T, be *backend.Backend) job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := small.Config
-	config.VocabSize, config.EmbeddingSize, config.MaxSequenceLength = tok.VocabSize(), tok.VocabSize(), 64
+	keys := small.Config.Keys
+	for key, n := range map[string]int{"vocab_size": tok.VocabSize(), "embedding_size": tok.VocabSize(), "max_sequence_length": 64} {
+		keys[key] = json.RawMessage(strconv.Itoa(n))
+	}
+	raw, err := json.Marshal(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config lm.Config
+	if err := json.Unmarshal(raw, &config); err != nil {
+		t.Fatal(err)
+	}
 	init, err := lm.Init(config, 1)
 	if err != nil {
 		t.Fatal(err)

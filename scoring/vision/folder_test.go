@@ -12,6 +12,7 @@ import (
 
 	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/safetensors"
+	"github.com/curate-data/curate/scoring/safetensors/safetensorstest"
 )
 
 // copyOf copies a case's folder, to be damaged.
@@ -94,6 +95,23 @@ func keysOf(keys map[string]any) func(t *testing.T, dir string) {
 	return func(t *testing.T, dir string) { change(t, filepath.Join(dir, configFile), keys) }
 }
 
+// Weights in several files are the weights in one.
+func TestSeveralFiles(t *testing.T) {
+	dir := copyOf(t, "dinov2")
+	one, err := load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	safetensorstest.Split(t, dir, 3)
+	several, err := load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.digest() != several.digest() {
+		t.Error("other weights")
+	}
+}
+
 // Folders that are no encoder: the message must say all that is wrong.
 func TestBrokenFoldersAreNamed(t *testing.T) {
 	remove := func(name string) func(t *testing.T, dir string) {
@@ -113,7 +131,7 @@ func TestBrokenFoldersAreNamed(t *testing.T) {
 		"several files": {func(t *testing.T, dir string) {
 			remove(weightsFile)(t, dir)
 			write(t, dir, "model.safetensors.index.json", []byte("{}"))
-		}, []string{"several files"}},
+		}, []string{"model.safetensors.index.json: weight_map is missing"}},
 		"config not json":  {func(t *testing.T, dir string) { write(t, dir, configFile, []byte("{")) }, []string{"config.json"}},
 		"config huge":      {func(t *testing.T, dir string) { write(t, dir, configFile, make([]byte, 1<<20+1)) }, []string{"more than"}},
 		"missing tensors":  {rewrite(func(all []safetensors.Tensor) []safetensors.Tensor { return all[3:] }), []string{"embeddings.cls_token is missing", "embeddings.position_embeddings is missing", "projection.weight is missing"}},

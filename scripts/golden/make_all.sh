@@ -26,6 +26,8 @@ $data/bin/python shards/testdata/make_inputs.py
 $data/bin/python scripts/golden/make_images.py shards/images/testdata
 $olmo/bin/python scripts/golden/make_lm.py scoring/lm/testdata/olmo
 $olmo/bin/python scripts/golden/make_train.py
+$vision/bin/python scripts/golden/make_families.py scoring/lm/testdata/families
 $vision/bin/python scripts/golden/make_pixels.py scoring/vision/pixels/testdata
 $vision/bin/python scripts/golden/make_vision.py scoring/vision/testdata
 $vision/bin/python scripts/golden/make_sam2.py scoring/vision/sam2/testdata
+$vision/bin/python scripts/golden/make_safetensors.py scoring/safetensors/testdata

@@ -1,5 +1,6 @@
 // Package hub reads shards of datasets on the Hugging Face Hub, by URIs like
-// hf://datasets/ORG/NAME/data/train.parquet, or NAME@REVISION.
+// hf://datasets/ORG/NAME/data/train.parquet, or NAME@REVISION, and models, by
+// hf://ORG/NAME. Models go through the cache that Python's huggingface_hub has.
 //
 // A revision is looked up once and stands for one commit from then on: what is
 // listed and what is read belong together, whatever is pushed meanwhile.
@@ -36,16 +37,19 @@ const (
 // Options of a Client. The zero value is the public hub without a token.
 type Options struct {
 	Endpoint string // URL; empty: https://huggingface.co
-	Token    string // for private and gated datasets
-	Offline  bool   // every request is an error
+	Token    string // for private and gated repositories
+	Offline  bool   // every request is an error; models are taken from the cache
+	Cache    string // folder of models; there is none when it is empty
 }
 
-// OptionsFromEnv returns what HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE say.
+// OptionsFromEnv returns what HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_CACHE
+// and HF_HOME say, by the rules of Python's huggingface_hub.
 func OptionsFromEnv() Options {
 	offline := strings.ToUpper(os.Getenv("HF_HUB_OFFLINE"))
 	return Options{
 		Endpoint: os.Getenv("HF_ENDPOINT"), Token: os.Getenv("HF_TOKEN"),
 		Offline: offline == "1" || offline == "TRUE" || offline == "ON" || offline == "YES",
+		Cache:   cacheFromEnv(),
 	}
 }
 
@@ -56,7 +60,8 @@ type Client struct {
 	http *http.Client
 
 	mu      sync.Mutex
-	commits map[string]string // of datasets at revisions
+	commits map[string]string // of repositories at revisions
+	models  map[string]*Model // by repository and revision
 }
 
 // New makes a Client. It makes no request.
@@ -71,7 +76,7 @@ func New(opt Options) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.ResponseHeaderTimeout, transport.DisableCompression = 64, headerLimit, true
-	return &Client{opt: opt, host: u.Host, commits: make(map[string]string), http: &http.Client{
+	return &Client{opt: opt, host: u.Host, commits: make(map[string]string), models: make(map[string]*Model), http: &http.Client{
 		Transport: transport,
 		// Redirects are followed here, where the token is left behind.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -100,11 +105,11 @@ func (e *statusError) Error() string {
 	}
 	switch {
 	case e.status == http.StatusUnauthorized && e.token:
-		text += "; HF_TOKEN is not valid, or the dataset does not exist"
+		text += "; HF_TOKEN is not valid, or the repository does not exist"
 	case e.status == http.StatusUnauthorized:
-		text += "; the dataset does not exist, or is private: set HF_TOKEN"
+		text += "; the repository does not exist, or is private: set HF_TOKEN"
 	case e.status == http.StatusForbidden:
-		text += "; the dataset is gated: accept its terms on its page, and set HF_TOKEN"
+		text += "; the repository is gated: accept its terms on its page, and set HF_TOKEN"
 	case e.status == http.StatusTooManyRequests:
 		text += "; the hub limits requests: run the same command again later, with HF_TOKEN set"
 	}
@@ -114,7 +119,7 @@ func (e *statusError) Error() string {
 // HTTPStatus is the status of the answer.
 func (e *statusError) HTTPStatus() int { return e.status }
 
-// Unwrap says that what is missing does not exist. (A dataset or revision that
+// Unwrap says that what is missing does not exist. (A repository or revision that
 // is missing is a mistake in the URI, not a missing object.)
 func (e *statusError) Unwrap() error {
 	if e.status == http.StatusNotFound && e.code != "RepoNotFound" && e.code != "RevisionNotFound" {
@@ -123,11 +128,13 @@ func (e *statusError) Unwrap() error {
 	return nil
 }
 
+var errOffline = errors.New("HF_HUB_OFFLINE is set: the hub is not asked")
+
 // get makes a request, repeats it when that may help, and follows redirects.
 // at is where the answer came from.
 func (c *Client) get(ctx context.Context, address string, header http.Header) (answer *http.Response, at string, err error) {
 	if c.opt.Offline {
-		return nil, "", errors.New("HF_HUB_OFFLINE is set: the hub is not asked")
+		return nil, "", errOffline
 	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {

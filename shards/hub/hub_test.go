@@ -2,7 +2,10 @@ package hub_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,17 +38,22 @@ const (
 // site is a hub that speaks the shapes of the real one's interface, and beside
 // it, on another host, the store that it redirects large files to.
 type site struct {
-	files    map[string][]byte // of the dataset org/name; those from 1000 bytes on are at the store
+	files    map[string][]byte // of the repositories org/name; those from 1000 bytes on are at the store
+	commit   string            // of all revisions
 	hub, cdn *httptest.Server
 	busy     atomic.Int64 // requests to answer with 429 first
 	expired  atomic.Bool  // the store takes no old signature
 	signed   atomic.Int64 // signatures given out
 	fetched  atomic.Int64 // requests to the store
+	sent     atomic.Int64 // answers with content
+	bytes    atomic.Int64 // that the store sent
+	id       string       // what the listing says instead of the SHA-256 of a file
+	longer   int          // what the listing says too much of it
 	moved    atomic.Bool  // the store has other content by now
 }
 
 func newSite(t *testing.T, files map[string][]byte) *site {
-	s := &site{files: files}
+	s := &site{files: files, commit: commit}
 	s.cdn = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fetched.Add(1)
 		if r.Header.Get("Authorization") != "" {
@@ -55,27 +63,12 @@ func newSite(t *testing.T, files map[string][]byte) *site {
 			http.Error(w, "expired", http.StatusForbidden)
 			return
 		}
-		s.content(w, r, strings.TrimPrefix(r.URL.Path, "/"))
+		s.content(countingResponse{w, &s.bytes}, r, strings.TrimPrefix(r.URL.Path, "/"))
 	}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/datasets/org/{name}/revision/{revision}", func(w http.ResponseWriter, r *http.Request) {
-		if revision := r.PathValue("revision"); revision != "main" && revision != "refs/convert/parquet" && revision != "v1/x" {
-			w.Header().Set("X-Error-Code", "RevisionNotFound")
-			http.Error(w, "{}", http.StatusNotFound)
-			return
-		}
-		json.NewEncoder(w).Encode(map[string]string{"sha": commit})
-	})
-	mux.HandleFunc("GET /api/datasets/org/{name}/tree/"+commit, s.tree)
-	mux.HandleFunc("GET /api/datasets/org/{name}/tree/"+commit+"/{path...}", s.tree)
-	mux.HandleFunc("GET /datasets/org/{name}/resolve/"+commit+"/{path...}", func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("path")
-		if len(s.files[name]) >= 1000 {
-			http.Redirect(w, r, fmt.Sprintf("%s/%s?sig=%d", s.cdn.URL, (&url.URL{Path: name}).EscapedPath(), s.signed.Add(1)), http.StatusFound)
-			return
-		}
-		s.content(w, r, name)
-	})
+	for _, kind := range []string{"datasets", "models"} {
+		s.serve(mux, kind)
+	}
 	s.hub = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given := r.Header.Get("Authorization")
 		switch {
@@ -98,6 +91,56 @@ func newSite(t *testing.T, files map[string][]byte) *site {
 	return s
 }
 
+// serve answers what is asked about repositories of one kind.
+func (s *site) serve(mux *http.ServeMux, kind string) {
+	mux.HandleFunc("GET /api/"+kind+"/org/{name}/revision/{revision}", func(w http.ResponseWriter, r *http.Request) {
+		if revision := r.PathValue("revision"); revision != "main" && revision != "refs/convert/parquet" && revision != "v1/x" && revision != s.commit {
+			w.Header().Set("X-Error-Code", "RevisionNotFound")
+			http.Error(w, "{}", http.StatusNotFound)
+			return
+		}
+		json.NewEncoder(w).Encode(map[string]string{"id": "org/" + r.PathValue("name"), "sha": s.commit})
+	})
+	mux.HandleFunc("GET /api/"+kind+"/org/{name}/tree/{commit}", s.tree)
+	mux.HandleFunc("GET /api/"+kind+"/org/{name}/tree/{commit}/{path...}", s.tree)
+	prefix := "/" + kind
+	if kind == "models" {
+		prefix = ""
+	}
+	mux.HandleFunc("GET "+prefix+"/org/{name}/resolve/{commit}/{path...}", func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("path")
+		if b, ok := s.files[name]; ok { // as the hub does, for those who ask by HEAD
+			w.Header().Set("X-Repo-Commit", s.commit)
+			w.Header().Set("X-Linked-Size", strconv.Itoa(len(b)))
+			w.Header().Set("X-Linked-ETag", strconv.Quote(contentID(b)))
+		}
+		if len(s.files[name]) >= 1000 {
+			http.Redirect(w, r, fmt.Sprintf("%s/%s?sig=%d", s.cdn.URL, (&url.URL{Path: name}).EscapedPath(), s.signed.Add(1)), http.StatusFound)
+			return
+		}
+		s.content(w, r, name)
+	})
+}
+
+// contentID is the id of a content: git's, or the SHA-256 of one at the store.
+func contentID(b []byte) string {
+	if len(b) >= 1000 {
+		return fmt.Sprintf("%x", sha256.Sum256(b))
+	}
+	return fmt.Sprintf("%x", sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(b)), b...)))
+}
+
+// countingResponse counts the bytes of bodies.
+type countingResponse struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (w countingResponse) Write(b []byte) (int, error) {
+	w.n.Add(int64(len(b)))
+	return w.ResponseWriter.Write(b)
+}
+
 // content serves a file, in ranges if asked for.
 func (s *site) content(w http.ResponseWriter, r *http.Request, name string) {
 	b, ok := s.files[name]
@@ -106,6 +149,7 @@ func (s *site) content(w http.ResponseWriter, r *http.Request, name string) {
 		http.Error(w, "no such file", http.StatusNotFound)
 		return
 	}
+	s.sent.Add(1)
 	w.Header().Set("ETag", fmt.Sprintf(`"%s-%t"`, name, s.moved.Load()))
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 }
@@ -128,9 +172,11 @@ func (s *site) tree(w http.ResponseWriter, r *http.Request) {
 			entries = append(entries, map[string]any{"type": "directory", "oid": "d", "size": 0, "path": folder + sub})
 		}
 		if r.URL.Query().Get("recursive") == "true" || !strings.Contains(rest, "/") {
-			e := map[string]any{"type": "file", "oid": "git-" + name, "size": len(b), "path": name}
+			e := map[string]any{"type": "file", "oid": contentID(b), "size": len(b), "path": name}
 			if len(b) >= 1000 {
-				e["lfs"] = map[string]any{"oid": "sha-" + name, "size": len(b), "pointerSize": 134}
+				e["oid"] = strings.Repeat("0", 40) // of the pointer, which nobody reads
+				e["lfs"] = map[string]any{"oid": cmp.Or(s.id, contentID(b)), "size": len(b), "pointerSize": 134}
+				e["size"] = len(b) + s.longer
 			}
 			entries = append(entries, e)
 		}
@@ -207,7 +253,7 @@ func TestListAndRead(t *testing.T) {
 		}
 	}
 	infos, err := root.List(t.Context(), "data/train")
-	if err != nil || len(infos) != 2 || infos[1].Size != 1400 || infos[1].Digest != "etag:sha-data/train-1.jsonl-1400" {
+	if err != nil || len(infos) != 2 || infos[1].Size != 1400 || infos[1].Digest != "etag:"+contentID(s.files["data/train-1.jsonl"])+"-1400" {
 		t.Errorf("List: %+v, error %v", infos, err)
 	}
 	if infos, err = root.List(t.Context(), "nope/"); err != nil || len(infos) > 0 {
@@ -274,10 +320,9 @@ func TestErrors(t *testing.T) {
 		"gated":       {hub.Options{Token: token}, "hf://datasets/org/gated/data", "accept its terms"},
 		"revision":    {hub.Options{}, "hf://datasets/org/name@nope/data", "HTTP 404 Not Found RevisionNotFound"},
 		"offline":     {hub.Options{Offline: true}, "hf://datasets/org/name/data", "HF_HUB_OFFLINE"},
-		"no dataset":  {hub.Options{}, "hf://datasets/name", "want hf://datasets/ORG/NAME"},
-		"model":       {hub.Options{}, "hf://org/name/x", "want hf://datasets/ORG/NAME"},
-		"dots":        {hub.Options{}, "hf://datasets/org/name/../x", "want hf://datasets/ORG/NAME"},
-		"escape":      {hub.Options{}, "hf://datasets/org/../x", "want hf://datasets/ORG/NAME"},
+		"no dataset":  {hub.Options{}, "hf://datasets/name", "or hf://datasets/ORG/NAME"},
+		"dots":        {hub.Options{}, "hf://datasets/org/name/../x", "or hf://datasets/ORG/NAME"},
+		"escape":      {hub.Options{}, "hf://datasets/org/../x", "or hf://datasets/ORG/NAME"},
 	} {
 		_, _, err := s.client(t, test.opt).Locate(t.Context(), test.uri)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hf_") || errors.Is(err, fs.ErrNotExist) {
@@ -316,7 +361,20 @@ func TestOptionsFromEnv(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", "http://mirror")
 	t.Setenv("HF_TOKEN", token)
 	t.Setenv("HF_HUB_OFFLINE", "1")
-	if got, want := hub.OptionsFromEnv(), (hub.Options{Endpoint: "http://mirror", Token: token, Offline: true}); got != want {
-		t.Errorf("got %+v", got)
+	want := hub.Options{Endpoint: "http://mirror", Token: token, Offline: true}
+	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", "/home/u")
+	for _, set := range [][3]string{
+		{"", "", "/home/u/.cache/huggingface/hub"}, {"XDG_CACHE_HOME", "/x", "/x/huggingface/hub"}, {"HF_HOME", "~/hf", "/home/u/hf/hub"}, {"HF_HUB_CACHE", "/c", "/c"},
+	} {
+		if set[0] != "" {
+			t.Setenv(set[0], set[1])
+		}
+		want.Cache = set[2]
+		if got := hub.OptionsFromEnv(); got != want {
+			t.Errorf("%s: got %+v", set[0], got)
+		}
 	}
 }

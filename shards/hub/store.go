@@ -26,10 +26,10 @@ const tailBytes = 512 << 10
 // ErrReadOnly is the error of writing to the hub.
 var ErrReadOnly = errors.New("hf:// is read only")
 
-// Store is a folder of a dataset at one commit.
+// Store is a folder of a repository at one commit.
 type Store struct {
 	client   *Client
-	dataset  string // ORG/NAME
+	repo     repo
 	revision string // as the URI names it
 	commit   string
 	prefix   string // ends in a slash, or is empty
@@ -37,60 +37,23 @@ type Store struct {
 
 var _ shards.Store = (*Store)(nil)
 
-// Revisions with slashes that are known, besides "~parquet" for
-// refs/convert/parquet. Others are written with %2F.
-var longRevision = regexp.MustCompile(`^(refs/(?:convert|pr)/[^/]+)(?:/|$)`)
-
-// parse splits hf://datasets/ORG/NAME[@REVISION][/PATH].
-func parse(uri string) (dataset, revision, name string, err error) {
-	wrong := fmt.Errorf("%s is no URI of a dataset: want hf://datasets/ORG/NAME[@REVISION]/PATH", uri)
-	rest, ok := strings.CutPrefix(uri, "hf://datasets/")
-	if !ok {
-		return "", "", "", wrong
-	}
-	parts := strings.SplitN(rest, "/", 3)
-	if len(parts) < 2 {
-		return "", "", "", wrong
-	}
-	base, revision, given := strings.Cut(parts[1], "@")
-	dataset = parts[0] + "/" + base
-	if len(parts) == 3 {
-		name = parts[2]
-	}
-	switch {
-	case !given:
-		revision = "main"
-	case revision == "~parquet":
-		revision = "refs/convert/parquet"
-	case revision == "refs":
-		long := longRevision.FindStringSubmatch(revision + "/" + name)
-		if long == nil {
-			return "", "", "", wrong
-		}
-		revision, name = long[1], strings.TrimPrefix((revision + "/" + name)[len(long[1]):], "/")
-	default:
-		if revision, err = url.PathUnescape(revision); err != nil {
-			return "", "", "", wrong
-		}
-	}
-	folder := strings.TrimSuffix(name, "/")
-	if strings.Contains(dataset, "@") || !fs.ValidPath(dataset) || base == "" || base == "." || revision == "" || name != "" && (!fs.ValidPath(folder) || folder == ".") {
-		return "", "", "", wrong
-	}
-	return dataset, revision, name, nil
-}
-
-// Locate is the shards.Locate of hf:// URIs.
+// Locate is the shards.Locate of hf:// URIs. What is in a repository of models is
+// read through the cache.
 func (c *Client) Locate(ctx context.Context, uri string) (shards.Store, string, error) {
-	dataset, revision, name, err := parse(uri)
+	p, err := parse(uri)
 	if err != nil {
 		return nil, "", err
 	}
-	commit, err := c.commit(ctx, dataset, revision)
-	if err != nil {
-		return nil, "", fmt.Errorf("look up dataset %s at %s: %w", dataset, revision, err)
+	if p.kind == kindModel {
+		m, err := c.model(ctx, p)
+		return m, strings.TrimSuffix(p.name, "/"), err
 	}
-	at := func(prefix string) *Store { return &Store{c, dataset, revision, commit, prefix} }
+	commit, err := c.commit(ctx, p.repo, p.revision)
+	if err != nil {
+		return nil, "", err
+	}
+	name := p.name
+	at := func(prefix string) *Store { return &Store{c, p.repo, p.revision, commit, prefix} }
 	if name == "" || strings.HasSuffix(name, "/") {
 		return at(name), "", nil
 	}
@@ -109,9 +72,12 @@ func (c *Client) Locate(ctx context.Context, uri string) (shards.Store, string, 
 	return at(folder), base, nil
 }
 
+// isCommit accepts what can be a commit, and the name of a folder.
+var isCommit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`).MatchString
+
 // commit looks up what a revision is now, once.
-func (c *Client) commit(ctx context.Context, dataset, revision string) (string, error) {
-	key := dataset + "@" + revision
+func (c *Client) commit(ctx context.Context, r repo, revision string) (string, error) {
+	key := r.path() + "@" + revision
 	c.mu.Lock()
 	known := c.commits[key]
 	c.mu.Unlock()
@@ -121,11 +87,17 @@ func (c *Client) commit(ctx context.Context, dataset, revision string) (string, 
 	var answer struct {
 		SHA string `json:"sha"`
 	}
-	if _, err := c.getJSON(ctx, c.opt.Endpoint+"/api/datasets/"+dataset+"/revision/"+url.PathEscape(revision), &answer); err != nil {
-		return "", err
+	_, err := c.getJSON(ctx, c.opt.Endpoint+"/api/"+r.kind+"/"+r.id+"/revision/"+url.PathEscape(revision), &answer)
+	if err == nil && !isCommit(answer.SHA) {
+		err = fmt.Errorf("the hub answers with commit %q", answer.SHA)
 	}
-	if answer.SHA == "" || strings.ContainsAny(answer.SHA, "/?#%") {
-		return "", fmt.Errorf("the hub answers with commit %q", answer.SHA)
+	if err != nil {
+		err = fmt.Errorf("look up %s at %s: %w", r, revision, err)
+		var status *statusError
+		if r.kind == kindModel && errors.As(err, &status) && status.status < 500 {
+			err = fmt.Errorf("%w (for a dataset, write hf://datasets/%s)", err, r.id)
+		}
+		return "", err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +107,7 @@ func (c *Client) commit(ctx context.Context, dataset, revision string) (string, 
 
 // URI names an object as the user would.
 func (s *Store) URI(name string) string {
-	return "hf://datasets/" + s.dataset + "@" + s.revision + "/" + s.prefix + name
+	return "hf://" + s.repo.path() + "@" + s.revision + "/" + s.prefix + name
 }
 
 // treeEntry is an element of the hub's answer to a listing.
@@ -151,7 +123,7 @@ type treeEntry struct {
 }
 
 func (s *Store) treeURL(folder string, recursive bool) string {
-	address := s.client.opt.Endpoint + "/api/datasets/" + s.dataset + "/tree/" + s.commit
+	address := s.client.opt.Endpoint + "/api/" + s.repo.kind + "/" + s.repo.id + "/tree/" + s.commit
 	if folder != "" {
 		address += "/" + escape(folder)
 	}
@@ -305,7 +277,7 @@ func (f *file) ask(ctx context.Context, bytes string) (*http.Response, error) {
 		}
 	}
 	s := f.store
-	address := s.client.opt.Endpoint + "/datasets/" + s.dataset + "/resolve/" + s.commit + "/" + escape(s.prefix+f.name)
+	address := s.client.opt.Endpoint + "/" + s.repo.path() + "/resolve/" + s.commit + "/" + escape(s.prefix+f.name)
 	answer, at, err := s.client.get(ctx, address, header)
 	if err != nil {
 		return nil, err

@@ -153,7 +153,7 @@ func TestLoadRefusesIncompleteFolders(t *testing.T) {
 	}
 	refuse("model.safetensors is missing", f.dir, Options{})
 	f.write(t, "model.safetensors.index.json", []byte("{}"))
-	refuse("join them", f.dir, Options{})
+	refuse("weight_map is missing", f.dir, Options{})
 	f.write(t, weightsFile, []byte("truncated"))
 	refuse("truncated", f.dir, Options{})
 	f.write(t, configFile, []byte(`{"model_type": "sam2", "vision_config": 3}`))
