@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -177,7 +178,7 @@ func TestReuseOfWrongFolders(t *testing.T) {
 // TestEarlierScoresLoadOneModel: the prior is loaded when a unit needs it.
 func TestEarlierScoresLoadOneModel(t *testing.T) {
 	d := newReuseDrill(t)
-	a := &app{stores: newStores()}
+	a := &app{stores: newStores(), quiet: true, log: slog.New(slog.DiscardHandler)}
 	defer a.stores.close()
 	opt := scoreOptions{Prior: d.prior, Conditional: d.second, Backend: "go"}
 	opt.Scoring.SequenceLength = 32
