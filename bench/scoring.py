@@ -1,80 +1,151 @@
-"""Scoring speed: PyTorch eager against curate's Go benchmark, in turns, in one run.
+"""Scoring speed of curate, PyTorch and JAX, float32 on this machine's cores, in turns, in one run.
 
-Usage: scoring.py LM_TEST_BINARY [ROUNDS]   (bench/scoring.sh builds the binary)
-Needs torch and ai2-olmo 0.6.0: class OLMo, float32, two threads, the same shapes as BenchmarkScore. Prints medians of
-tokens a second and of tokens a CPU-second (the figure that holds on a shared machine).
+Usage: scoring.py SCORINGBENCH [ROUNDS]   (bench/scoring.sh builds the binary and installs the packages)
+
+Every engine is a process that loads the same random weights, compiles, and then runs the same batch once a turn. Printed are
+medians of tokens a second and of tokens a CPU-second (the figure that holds on a shared machine), model GFLOP/s, the
+share of the machine's float32 matmul rate (the best product of torch in the same run), and how far the losses
+are from PyTorch's. The work is counted alike for all, whatever an engine really does, in flops a token:
+2 x (weights of the layers' matrices + weights of the head) + 2 x d x T x layers, attention being causal.
 """
 
+import json
 import os
-import re
 import statistics
 import subprocess
 import sys
-import time
 
-import torch
-from olmo.config import ModelConfig
-from olmo.model import OLMo
-
-SHAPES = {  # name in BenchmarkScore: d, heads, layers, vocabulary, embeddings, T
-    "olmo-150m/T512": (1024, 16, 12, 50280, 50304, 512),
-    "olmo-tiny/T256": (192, 4, 4, 4096, 4096, 256),
+MODELS = {  # d, layers, hidden, rows of the head
+    "olmo-150m": (1024, 12, 4096, 50304),
+    "olmo-20m": (384, 10, 1536, 50304),
 }
-BACKENDS = ["xla:cpu", "go"]
-TOKENS = 4096
+ROWS, LENGTH = 8, 512
+TOKENS = ROWS * LENGTH
+MATMULS = ["4096x4096x4096", "4096x1024x4096", "4096x4096x1024"]
+ENGINES = {  # name: how scoringbench or scoring_peers.py calls it
+    "curate xla:cpu": ["xla:cpu", "1"],
+    "curate xla:cpu, 2 a row": ["xla:cpu", "2"],
+    "curate go": ["go", "1"],
+    "torch eager": ["torch"],
+    "torch.compile": ["compile"],
+    "jax": ["jax"],
+}
+SLOW = {"curate go": 1}  # engines that run this many rounds only
 
 
-def model(shape):
-    d, heads, layers, vocab, rows, length = shape
-    config = ModelConfig(
-        d_model=d, n_heads=heads, n_layers=layers, mlp_hidden_size=4 * d, activation_type="gelu", block_type="sequential", rope=True,
-        include_bias=False, bias_for_layer_norm=False, attention_layer_norm=True, layer_norm_type="default", weight_tying=False,
-        vocab_size=vocab, embedding_size=rows, max_sequence_length=length, attention_dropout=0.0, residual_dropout=0.0,
-        embedding_dropout=0.0, init_fn="mitchell", init_device="cpu",
-    )
-    m = OLMo(config)
-    m.reset_parameters()
-    return m.eval()
+def flops(model):
+    d, layers, hidden, rows = MODELS[model]
+    return 2 * (layers * (4 * d * d + 2 * d * hidden) + rows * d) + 2 * d * LENGTH * layers
 
 
-def torch_round(m, shape):
-    vocab, rows, length = shape[3], shape[4], shape[5]
-    tokens = torch.randint(0, vocab, (TOKENS // length, length))
-    wall, cpu = time.time(), time.process_time()
-    with torch.no_grad():
-        logits = m(tokens).logits[:, :-1]
-        torch.nn.functional.cross_entropy(logits.reshape(-1, rows), tokens[:, 1:].reshape(-1), reduction="none")
-    return TOKENS / (time.time() - wall), TOKENS / (time.process_time() - cpu)
+class Worker:
+    """An engine's process: ready when it answers so, then one run a line."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if line.strip() != "ready":
+            raise SystemExit(f"{' '.join(command)}: it did not start, its error is above")
+
+    def run(self):
+        """Wall and CPU seconds of one run."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{' '.join(self.process.args)}: it ended, its error is above")
+        return tuple(map(float, line.split()))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def go_round(binary, name):
-    """One iteration of the benchmark; None where the backend is missing or the case does not exist."""
-    out = subprocess.run(
-        [binary, "-test.run", "^$", "-test.bench", f"^BenchmarkScore$/^{name.replace('/', '$/^')}$", "-test.benchtime", "2x"],
-        capture_output=True, text=True, cwd=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scoring", "lm"),
-    ).stdout
-    wall, cpu = re.search(r"([\d.e+]+) tok/s", out), re.search(r"([\d.e+]+) tok/cpu-s", out)
-    return (float(wall[1]), float(cpu[1])) if wall and cpu else None
+def peer(*args):
+    here = os.path.dirname(os.path.abspath(__file__))
+    return Worker([sys.executable, os.path.join(here, "scoring_peers.py"), *map(str, args)])
+
+
+def matmul_rates(rounds):
+    """Returns the best of the shapes' median GFLOP/s, by wall and by CPU time."""
+    wall, cpu = [], []
+    for shape in MATMULS:
+        m, k, n = map(int, shape.split("x"))
+        worker = peer("mm", shape, ROWS, LENGTH)
+        times = [worker.run() for _ in range(rounds)]
+        worker.close()
+        rates = [2 * m * k * n / statistics.median(column) / 1e9 for column in zip(*times)]
+        print(f"matmul {shape}: {rates[0]:.1f} GFLOP/s, {rates[1]:.1f} a CPU-second", flush=True)
+        wall.append(rates[0])
+        cpu.append(rates[1])
+    return max(wall), max(cpu)
+
+
+def start(binary, engine, model, folder):
+    call = ENGINES[engine]
+    if engine.startswith("curate"):
+        return Worker([binary, call[0], model, folder, str(ROWS), str(LENGTH), call[1]])
+    return peer(call[0], folder, ROWS, LENGTH)
+
+
+def losses(engine, folder):
+    """Returns the losses of the batch's rows, or None where rows are cut into windows."""
+    call = ENGINES[engine]
+    if call[1:] == ["2"]:
+        return None
+    with open(os.path.join(folder, "-".join(call).replace(":", "-") + ".losses")) as f:
+        return json.load(f)
+
+
+def bench(binary, model, engines, rounds):
+    """Returns the wall and CPU seconds of every engine's runs."""
+    folder = os.path.join(os.path.dirname(binary), "scoring", model)
+    workers, times = {}, {}
+    for engine in engines:
+        workers[engine], times[engine] = start(binary, engine, model, folder), []
+    for i in range(rounds):
+        for engine in engines:
+            if i < SLOW.get(engine, rounds):
+                times[engine].append(workers[engine].run())
+    for worker in workers.values():
+        worker.close()
+    return folder, times
+
+
+def report(model, folder, times, rate):
+    peers = [e for e in times if not e.startswith("curate")]
+    medians = {e: [statistics.median(column) for column in zip(*t)] for e, t in times.items()}
+    best = [min((medians[e][i] for e in peers), default=float("nan")) for i in (0, 1)]
+    for engine, (wall, cpu) in medians.items():
+        gflop = flops(model) * TOKENS / 1e9
+        off = ""
+        if "torch eager" in times and (found := losses(engine, folder)):
+            off = f"{max(abs(a - b) for a, b in zip(found, losses('torch eager', folder))) / (LENGTH - 1):.1e}"
+        print(
+            f"{model:10} {engine:24} {TOKENS / wall:7.0f} {TOKENS / cpu:9.0f} {gflop / wall:9.1f} {gflop / cpu:11.1f}"
+            f" {gflop / wall / rate[0]:8.0%} {gflop / cpu / rate[1]:6.0%} {best[0] / wall:8.2f} {best[1] / cpu:6.2f} {off:>9}",
+            flush=True,
+        )
+
+
+def chosen(variable, every):
+    picked = [name.strip() for name in os.environ[variable].split(";")] if os.environ.get(variable) else list(every)
+    for name in picked:
+        if name not in every:
+            raise SystemExit(f"{variable}: {name!r}: want some of {'; '.join(every)}")
+    return picked
 
 
 def main():
     binary, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    torch.set_num_threads(2)
-    print(f"torch {torch.__version__}, {os.cpu_count()} cores, f32, {TOKENS} tokens a batch, median of {rounds} rounds in turns")
-    print(f"{'model':16} {'engine':16} {'tok/s':>9} {'tok/CPU-s':>10} {'ratio (CPU)':>12}")
-    for name, shape in SHAPES.items():
-        m = model(shape)
-        torch_round(m, shape)
-        results = {"torch eager": []}
-        for _ in range(rounds):
-            results["torch eager"].append(torch_round(m, shape))
-            for backend in BACKENDS:
-                if found := go_round(binary, f"{backend}/{name}"):
-                    results.setdefault("curate " + backend, []).append(found)
-        base = statistics.median(cpu for _, cpu in results["torch eager"])
-        for engine, found in results.items():
-            wall, cpu = (statistics.median(column) for column in zip(*found))
-            print(f"{name:16} {engine:16} {wall:9.0f} {cpu:10.0f} {cpu / base:12.2f}")
+    engines, models = chosen("BENCH_ENGINES", ENGINES), chosen("BENCH_MODELS", MODELS)
+    print(f"{os.cpu_count()} cores, float32, {ROWS} x {LENGTH} tokens a batch, medians of {rounds} rounds in turns; load {os.getloadavg()[0]:.1f}", flush=True)
+    rate = matmul_rates(rounds)
+    results = [(model, *bench(binary, model, engines, rounds)) for model in models]
+    print(f"{'':35} {'':7} {'tok per':>9} {'':9} {'GFLOP per':>11} {'of matmul rate':>15} {'to best peer':>15} {'nats from':>9}")
+    print(f"{'model':10} {'engine':24} {'tok/s':>7} {'CPU-s':>9} {'GFLOP/s':>9} {'CPU-s':>11} {'wall':>8} {'CPU':>6} {'wall':>8} {'CPU':>6} {'torch':>9}")
+    for result in results:
+        report(*result, rate)
 
 
 main()

@@ -51,13 +51,13 @@ def texts(folder, parquet, scores, column):
     rows = {}
     for path in glob.glob(scores + "/**/*.parquet", recursive=True):
         table = pq.read_table(path).to_pydict()
-        rows.update(zip(table["row"], zip(table[column], table["n_tokens"])))
+        rows.update(zip(table["row"], zip(table[column], table["token_count"])))
     worst, tokens = 0.0, 0
     for row, (want, n) in sorted(rows.items()):
         ids = tokenizer(documents[row])["input_ids"]
-        if len(ids) != n:
-            raise SystemExit(f"row {row}: {len(ids)} tokens, curate has {n}")
         windows = [ids[at : at + length] for at in range(0, len(ids), length)]
+        if n != sum(len(w) - 1 for w in windows):
+            raise SystemExit(f"row {row}: {len(ids)} tokens in {len(windows)} windows, curate has {n} tokens with a loss")
         each = [losses(model, torch.tensor([w]))[0].double() for w in windows if len(w) > 1]
         mean = torch.cat(each).mean().item()
         worst, tokens = max(worst, abs(mean - want)), tokens + n

@@ -2,8 +2,10 @@ package lm
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -228,15 +230,17 @@ func copyOf(t *testing.T, model *Model, change func([]Param) []Param) string {
 }
 
 // Every family's folder, saved, is the same model, and config.json the same but
-// for the type of weights.
+// for the type of weights; so it is in transformers, where
+// CURATE_TRANSFORMERS_PYTHON names a Python that has it.
 func TestFamiliesSurviveSaving(t *testing.T) {
 	folders, err := filepath.Glob("testdata/families/*")
 	if err != nil {
 		t.Fatal(err)
 	}
+	saved := t.TempDir()
 	for _, folder := range folders {
 		model, _ := loadGolden(t, folder)
-		dir := t.TempDir()
+		dir := filepath.Join(saved, filepath.Base(folder))
 		if err := model.Save(dir, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -252,5 +256,13 @@ func TestFamiliesSurviveSaving(t *testing.T) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("%s: %s", folder, diff)
 		}
+	}
+	python := os.Getenv("CURATE_TRANSFORMERS_PYTHON")
+	if python == "" {
+		t.Skip("set CURATE_TRANSFORMERS_PYTHON to a Python with torch and transformers to load the folders there")
+	}
+	out, err := exec.Command(python, "../../scripts/golden/check_families.py", "testdata/families", saved).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), fmt.Sprintf("%d folders are the same models", len(folders))) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -68,7 +68,7 @@ func zeros(spec lm.ParamSpec) *tensors.Tensor {
 // computed returns the weights as the decoder takes them: with the matrices of
 // linear layers rounded to bfloat16, if the plan says so. Gradients arrive at the weights in float32.
 func (e *engine) computed(params []*graph.Node) []*graph.Node {
-	if e.plan.Precision != BF16 {
+	if e.plan.Precision != lm.BFloat16 {
 		return params
 	}
 	rounded := slices.Clone(params)

@@ -45,7 +45,7 @@ func (g golden) options(name string) (Options, Plan) {
 		ClipNorm: o.Clip, ZLoss: o.ZLoss, SequenceLength: g.Length,
 	}
 	return opt, Plan{
-		SequenceLength: g.Length, BatchSize: g.Batch, MicroBatch: g.Batch, Steps: len(g.Batches), WarmupSteps: o.Warmup, Precision: F32,
+		SequenceLength: g.Length, BatchSize: g.Batch, MicroBatch: g.Batch, Steps: len(g.Batches), WarmupSteps: o.Warmup, Precision: lm.Float32,
 	}
 }
 

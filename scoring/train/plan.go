@@ -9,19 +9,19 @@ import (
 
 // Plan is a run's arithmetic, settled once the data is counted.
 type Plan struct {
-	Sequences       int64     `json:"sequences"` // to train on, of the sequence length
-	Heldout         int64     `json:"heldout_sequences"`
-	SequenceLength  int       `json:"sequence_length"`
-	BatchSize       int       `json:"batch_size"`
-	MicroBatch      int       `json:"micro_batch"`
-	StepsPerEpoch   int       `json:"steps_per_epoch"` // the last sequences that fill no batch are left out
-	Steps           int       `json:"steps"`
-	WarmupSteps     int       `json:"warmup_steps"`
-	Epochs          float64   `json:"epochs"` // how often each sequence is seen
-	Precision       Precision `json:"precision"`
-	Recompute       bool      `json:"gradient_checkpointing"`
-	CheckpointEvery int       `json:"-"`
-	EvalEvery       int       `json:"-"` // 0: only before the first and after the last step
+	Sequences       int64        `json:"sequences"` // to train on, of the sequence length
+	Heldout         int64        `json:"heldout_sequences"`
+	SequenceLength  int          `json:"sequence_length"`
+	BatchSize       int          `json:"batch_size"`
+	MicroBatch      int          `json:"micro_batch"`
+	StepsPerEpoch   int          `json:"steps_per_epoch"` // the last sequences that fill no batch are left out
+	Steps           int          `json:"steps"`
+	WarmupSteps     int          `json:"warmup_steps"`
+	Epochs          float64      `json:"epochs"` // how often each sequence is seen
+	Precision       lm.Precision `json:"precision"`
+	Recompute       bool         `json:"gradient_checkpointing"`
+	CheckpointEvery int          `json:"-"`
+	EvalEvery       int          `json:"-"` // 0: only before the first and after the last step
 }
 
 // Tokens returns the tokens seen after so many steps.
@@ -71,8 +71,8 @@ func sequencesThatFit(model lm.Config, opt Options, backendName string, recomput
 // xla:cpu (TestActivationsAreEstimated).
 func activations(m lm.Config, opt Options, recompute bool) int64 {
 	size := 4
-	if opt.Precision == BF16 {
-		size = 2
+	if opt.Precision == lm.BFloat16 {
+		size = 3 // half in each: products in bfloat16, residual stream and norms in float32
 	}
 	layer := size*(12*m.Width+3*m.Hidden) + 4*2*m.Heads*opt.SequenceLength // softmax is float32
 	head := 4 * 2 * m.Embeddings

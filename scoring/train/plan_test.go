@@ -88,8 +88,15 @@ func TestActivationsAreEstimated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if perToken := activations(config, Options{SequenceLength: 128, Precision: F32}, false); perToken < 112e3 || perToken > 138e3 {
+	if perToken := activations(config, Options{SequenceLength: 128, Precision: lm.Float32}, false); perToken < 112e3 || perToken > 138e3 {
 		t.Errorf("estimated %d bytes a token, measured 125,000", perToken)
+	}
+	config.Layers = 12 // as TestCheckpointingSavesMemory measures it, 8 x 256 tokens: 790 and 209 MiB
+	for recompute, mib := range map[bool]float64{false: 790, true: 209} {
+		got, measured := float64(activations(config, Options{SequenceLength: 256, Precision: lm.Float32}, recompute)), mib*(1<<20)/2048
+		if got < 0.8*measured || got > 1.2*measured {
+			t.Errorf("12 layers, checkpointing %v: estimated %.0f bytes a token, measured %.0f", recompute, got, measured)
+		}
 	}
 }
 
@@ -100,11 +107,11 @@ func TestPapersModelFits(t *testing.T) {
 	}
 	for _, test := range []struct {
 		backend   string
-		precision Precision
+		precision lm.Precision
 		recompute bool
 		want      int
 	}{
-		{backend.CPU, F32, false, 3}, {backend.CUDA, F32, false, 28}, {backend.CUDA, BF16, false, 37}, {backend.CUDA, BF16, true, 102},
+		{backend.CPU, lm.Float32, false, 3}, {backend.CUDA, lm.Float32, false, 28}, {backend.CUDA, lm.BFloat16, false, 32}, {backend.CUDA, lm.BFloat16, true, 93},
 	} {
 		opt := Options{SequenceLength: 512, Precision: test.precision}
 		if got := sequencesThatFit(large, opt, test.backend, test.recompute); got != test.want {

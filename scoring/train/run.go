@@ -53,7 +53,10 @@ func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenize
 	if err := opt.Validate(); err != nil {
 		return Result{}, fmt.Errorf("training options: %w", err)
 	}
-	opt.Precision = opt.Precision.on(be.Name)
+	var err error
+	if opt.Precision, err = opt.Precision.On(be.Name); err != nil {
+		return Result{}, fmt.Errorf("training options: %w", err)
+	}
 	if tok.VocabSize() > init.Config.VocabSize {
 		return Result{}, fmt.Errorf("train: the tokenizer has %d ids but the model's vocabulary is %d: this model was made for another tokenizer",
 			tok.VocabSize(), init.Config.VocabSize)
