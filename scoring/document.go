@@ -79,7 +79,11 @@ func (s *Scorer) scorePending(ctx context.Context, out scores, all bool) error {
 		whole--
 	}
 	for _, document := range d.pending[:whole] {
-		switch reason := out.add(document.documentStart, 0, document.total, document.reason); {
+		reason, err := s.add(out, document.documentStart, 0, document.total, document.reason)
+		if err != nil {
+			return err
+		}
+		switch {
 		case reason == "":
 			s.counts.Scored++
 		case document.reason == "":

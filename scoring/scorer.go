@@ -105,7 +105,8 @@ type Scorer struct {
 	shard     string
 	documents documents
 	stream    stream
-	waiting   int // documents read that Progress did not hear of
+	waiting   int            // documents read that Progress did not hear of
+	earlier   *earlierScores // has the prior's losses; nil: losses gives them
 }
 
 // limits are of what goes to the models in one call.
@@ -155,8 +156,20 @@ func (s *Scorer) Finish(ctx context.Context) (*pipeline.Scores, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.earlier != nil {
+		if err := s.earlier.end(); err != nil {
+			return nil, fmt.Errorf("score %s: %w", s.shard, err)
+		}
+	}
 	s.progress(s.waiting)
 	return out.Scores, nil
+}
+
+// Close ends the reading of earlier scores.
+func (s *Scorer) Close() {
+	if s.earlier != nil {
+		s.earlier.stop()
+	}
 }
 
 func (s *Scorer) progress(documents int) {
@@ -185,8 +198,15 @@ func (s *Scorer) score(ctx context.Context, windows []pipeline.Window, first, la
 	if err != nil {
 		return nil, fmt.Errorf("score %s rows %d-%d: %w", s.shard, first, last, err)
 	}
-	if len(result.Sums) != 2 {
-		return nil, fmt.Errorf("score %s: %d models gave losses, want prior and conditional", s.shard, len(result.Sums))
+	models := 2
+	if s.earlier != nil {
+		models = 1
+	}
+	if len(result.Sums) != models {
+		return nil, fmt.Errorf("score %s: %d models gave losses, want %d", s.shard, len(result.Sums), models)
+	}
+	if s.earlier != nil { // the prior's come later
+		result.Sums = [][]float64{make([]float64, len(windows)), result.Sums[0]}
 	}
 	s.counts.DeviceTokens += result.DeviceTokens
 	s.counts.Padding += result.DeviceTokens - int64(total)
@@ -205,23 +225,34 @@ func (l *losses) add(prior, conditional float64, tokens int) {
 	l.tokens += tokens
 }
 
+// add appends a row with its mean losses, of the windows or of earlier scores. It
+// returns the reason for which the row has no score.
+func (s *Scorer) add(out scores, row documentStart, seq int32, total losses, reason pipeline.Reason) (pipeline.Reason, error) {
+	prior, conditional := total.prior/float64(total.tokens), total.conditional/float64(total.tokens)
+	if s.earlier != nil {
+		var err error
+		if prior, err = s.earlier.take(row.row, seq, total.tokens, reason); err != nil {
+			return "", fmt.Errorf("score %s: %w", s.shard, err)
+		}
+	}
+	return out.add(row, seq, prior, conditional, total.tokens, reason), nil
+}
+
 // scores appends rows to pipeline.Scores.
 type scores struct{ *pipeline.Scores }
 
 func newScores(shard string) scores { return scores{&pipeline.Scores{Shard: shard}} }
 
-// add appends a row with the means of total; a loss that is not finite rejects
-// it, and so does reason. It returns the reason for which the row has no score.
-func (s scores) add(row documentStart, seq int32, total losses, reason pipeline.Reason) pipeline.Reason {
+// add appends a row with mean losses; one that is not finite rejects it, and so
+// does reason. It returns the reason for which the row has no score.
+func (s scores) add(row documentStart, seq int32, priorMean, conditionalMean float64, tokens int, reason pipeline.Reason) pipeline.Reason {
 	nan := float32(math.NaN())
-	prior, conditional, color := nan, nan, nan
+	// The score is the difference of the stored float32 losses, so that anyone
+	// can recompute it from the sidecar, bit for bit.
+	prior, conditional := float32(priorMean), float32(conditionalMean)
+	color := prior - conditional
 	if reason == "" {
-		n := float64(total.tokens)
-		// The score is the difference of the stored float32 losses, so that
-		// anyone can recompute it from the sidecar, bit for bit.
-		prior, conditional = float32(total.prior/n), float32(total.conditional/n)
-		color = prior - conditional
-		switch score := total.prior/n - total.conditional/n; {
+		switch score := priorMean - conditionalMean; {
 		case math.IsNaN(score):
 			reason = pipeline.NaNScore
 		case math.IsInf(score, 0):
@@ -233,7 +264,7 @@ func (s scores) add(row documentStart, seq int32, total losses, reason pipeline.
 	}
 	s.Row, s.Seq = append(s.Row, row.row), append(s.Seq, seq)
 	s.ID, s.Domain = append(s.ID, row.id), append(s.Domain, row.domain)
-	s.TokenCount = append(s.TokenCount, int32(total.tokens))
+	s.TokenCount = append(s.TokenCount, int32(tokens))
 	s.Prior, s.Conditional, s.Color = append(s.Prior, prior), append(s.Conditional, conditional), append(s.Color, color)
 	s.Reason = append(s.Reason, reason)
 	return reason

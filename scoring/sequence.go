@@ -139,7 +139,11 @@ func (s *Scorer) scoreWhole(ctx context.Context, out scores, least int) error {
 			row := documentStart{row: first.Row, id: first.ID, domain: first.Domain}
 			// Counts are of documents: a sequence without a finite score is in the
 			// sidecar, with its reason, but drops no document.
-			if out.add(row, sequence.Seq, losses{sums[0][i], sums[1][i], length - 1}, "") == "" {
+			reason, err := s.add(out, row, sequence.Seq, losses{sums[0][i], sums[1][i], length - 1}, "")
+			if err != nil {
+				return err
+			}
+			if reason == "" {
 				s.counts.Scored++
 			}
 		}

@@ -61,10 +61,11 @@ type ManifestModel struct {
 // Unit is one file that a stage made, from row groups of one shard or, with an
 // empty Shard, from all inputs.
 type Unit struct {
-	File          string `json:"file"`   // name in the output's store
-	Size          int64  `json:"size"`   // bytes
-	SHA256        string `json:"sha256"` // of the content, hex
-	Key           string `json:"key"`    // UnitKey of all that the file depends on
+	File          string `json:"file"`                // name in the output's store
+	Size          int64  `json:"size"`                // bytes
+	SHA256        string `json:"sha256"`              // of the content, hex
+	Key           string `json:"key"`                 // UnitKey of all that the file depends on
+	PriorKey      string `json:"prior_key,omitempty"` // of scores: UnitKey of all that the prior's losses depend on
 	Shard         string `json:"shard,omitempty"`
 	FirstRowGroup int    `json:"first_row_group,omitempty"`
 	RowGroups     int    `json:"row_groups,omitempty"`    // how many, from the first on

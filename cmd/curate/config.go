@@ -61,6 +61,8 @@ type scoreConfig struct {
 
 	Precision string `yaml:"precision"`         // auto, f32 or bf16
 	Devices   string `yaml:"devices,omitempty"` // how many get the models, or all
+
+	Reuse []string `yaml:"reuse,omitempty"` // folders of earlier scores with the same prior
 }
 
 type selectConfig struct {

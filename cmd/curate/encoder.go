@@ -118,7 +118,7 @@ func (s *stage) encoderFolder(ctx context.Context, c encoderConfig) (folder, dig
 		return "", "", err
 	}
 	var parts []string
-	for _, name := range slices.Concat(encoderFiles.required, encoderFiles.optional) {
+	for _, name := range slices.Concat(encoderFiles.required, m.weights, encoderFiles.optional) {
 		if file, ok := m.files[name]; ok {
 			sum, err := s.cache.Digest(ctx, file)
 			if err != nil {

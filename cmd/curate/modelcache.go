@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +44,9 @@ type copiedFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// checkCopy reads a cached copy and compares it with its contents file.
-func checkCopy(ctx context.Context, folder string, kinds fileKinds) error {
+// checkCopy reads a cached copy and compares it with its contents file, which has
+// to have the names.
+func checkCopy(ctx context.Context, folder string, names []string) error {
 	raw, err := os.ReadFile(filepath.Join(folder, contentsName))
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func checkCopy(ctx context.Context, folder string, kinds fileKinds) error {
 	if err := json.Unmarshal(raw, &contents); err != nil {
 		return err
 	}
-	for _, name := range kinds.required {
+	for _, name := range names {
 		if _, ok := contents[name]; !ok {
 			return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
@@ -115,11 +118,11 @@ func (m *modelFolder) fetch(ctx context.Context, folder string) error {
 		}
 		contents[name] = got
 	}
-	return publishCopy(ctx, work, folder, m.kinds, contents)
+	return publishCopy(ctx, work, folder, contents)
 }
 
 // publishCopy gives a complete folder its name in the cache.
-func publishCopy(ctx context.Context, work, folder string, kinds fileKinds, contents map[string]copiedFile) error {
+func publishCopy(ctx context.Context, work, folder string, contents map[string]copiedFile) error {
 	raw, err := json.MarshalIndent(contents, "", "  ")
 	if err != nil {
 		return err
@@ -127,7 +130,7 @@ func publishCopy(ctx context.Context, work, folder string, kinds fileKinds, cont
 	if err := shards.WriteObject(ctx, local.New(work), contentsName, raw); err != nil {
 		return err
 	}
-	if checkCopy(ctx, folder, kinds) == nil { // another process was faster, and may be reading it
+	if checkCopy(ctx, folder, slices.Collect(maps.Keys(contents))) == nil { // another process was faster, and may be reading it
 		return os.RemoveAll(work)
 	}
 	if err := os.RemoveAll(folder); err != nil {

@@ -208,6 +208,7 @@ func (r *pipelineRun) runScore(ctx context.Context) (result stageResult, err err
 	r.score, err = runScore(ctx, r.app, r.inputs, scoreOptions{
 		Prior: r.prior, Conditional: r.conditional, Output: r.folder("scores"), Backend: r.config.Backend, Columns: r.config.columns(),
 		Scoring: r.config.scoreOptions(), Precision: lm.Precision(r.config.Score.Precision), Devices: r.config.Score.Devices,
+		Reuse: r.config.Score.Reuse,
 	})
 	return r.score, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/pipeline"
 	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/scoring/backend"
 	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/scoring/tokenizer"
 	"github.com/curate-data/curate/shards"
@@ -26,13 +27,17 @@ type scoreOptions struct {
 	Columns            shards.Columns
 	Scoring            scoring.Options
 	Precision          lm.Precision
-	Devices            string // how many get the models, or all; "": every GPU, one CPU
+	Devices            string   // how many get the models, or all; "": every GPU, one CPU
+	Reuse              []string // folders of earlier scores
 }
 
 const scoreHelp = `Score every document (or sequence) of the shards with a prior and a conditional model, in one
 pass over one tokenisation, and write a sidecar of losses per work unit: shard, row, seq, id,
 domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses are nats per token;
 color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.
+For another target, prior losses that are in the same output folder, or in one that --reuse names,
+are taken over: only the new conditional is loaded and run. The sidecars are the same as without.
+Models are folders on disk or S3, or hf://ORG/NAME[@REVISION]: docs/MODELS.md.
 
 --memory bounds what models and batches may take: of a GPU, or of the process. Models then take
 turns on a batch, and batches get smaller; the size of batches decides the last bits of losses, so
@@ -49,6 +54,8 @@ func newScoreCommand(a *app) *cobra.Command {
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
+  curate score --prior P --conditional C2 --reuse out/scores --output out/scores2 'pool/**/*.parquet'
+  curate score --prior hf://org/prior@v1 --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt
   curate score --prior P --conditional C --output S --memory 4GiB --precision f32 --devices 2 'pool/*.parquet'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +87,7 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.IntVar(&opt.Scoring.Overlap, "overlap", 0, "tokens that windows of a long document share with the one before, as context without loss")
 	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "of weights and matrix products: f32, bf16, or auto: bf16 on GPUs, else f32; norms, softmax and losses are f32")
 	flags.StringVar(&opt.Devices, "devices", "", "how many devices get the models, or all; without it every GPU, and one CPU")
+	flags.StringArrayVar(&opt.Reuse, "reuse", nil, "folder of earlier scores with the same prior, whose losses are not computed again (repeatable)")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 	return cmd
@@ -110,7 +118,7 @@ const maxModelConfig = 1 << 20
 
 func (a *app) readModelConfig(ctx context.Context, folder string) (lm.Config, error) {
 	var config lm.Config
-	store, err := a.stores.Folder(ctx, folder)
+	store, err := a.stores.ReadFolder(ctx, folder)
 	if err != nil {
 		return config, err
 	}
@@ -159,20 +167,23 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		}
 		s.options["end_of_text"] = endOfText // `write` cuts the sequences again
 	}
+	earlier, err := s.openPriors(ctx, opt.Reuse)
+	if err != nil {
+		return stageResult{}, err
+	}
 	if err := opt.asBefore(ctx, s); err != nil {
 		return stageResult{}, err
 	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
-	pool, err := openModels(ctx, a, opt)
+	pool, err := openModels(ctx, a, opt, earlier)
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer pool.close()
-	s.backend = pool.backend
+	s.backend = pool.device.Name
 	setComputing(s, pool.computing)
-	opt.Scoring.EndOfText = pool.endOfText
 	total, opened := s.totalRows(ctx)
 	defer opened.close()
 	task := a.progress.Start("score", string(opt.Scoring.Unit)+"s", total)
@@ -181,57 +192,66 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		if err != nil {
 			err = shardError{err}
 		} else {
-			err = scoreShard(ctx, s, &s.inputs[i], shard, pool, opt, task)
+			err = scoreShard(ctx, s, &s.inputs[i], shard, pool, task)
 		}
 		if err := s.shardFailed(ctx, &s.inputs[i], err); err != nil {
 			return stageResult{}, err
 		}
 	}
 	task.Done()
-	return s.finish(ctx)
+	result, err := s.finish(ctx)
+	result.reused = earlier.reused
+	return result, err
 }
 
-// models are the two models on their device, with their tokenizer.
+// models are the two models with their tokenizer, on their device from when they
+// are first needed.
 type models struct {
-	backend   string
+	opt       scoreOptions
+	folders   []*lm.Folder // prior, conditional
+	device    *backend.Backend
 	computing lm.ScorerOptions
-	scorer    *lm.Scorer
 	tokenizer *tokenizer.Tokenizer
-	endOfText int32
-	close     func()
+	earlier   *priors
+
+	both, prior, conditional *lm.Scorer // both models in one scorer, or each in its own
 }
 
-// openModels loads both model folders and compiles nothing yet.
-func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) {
-	tok, err := a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json"))
-	if err != nil {
+// openModels opens both model folders and the device. It loads both models, or
+// where there are prior losses from before only the conditional; then the prior is
+// loaded when a unit needs it. Batches are the same in both cases.
+func openModels(ctx context.Context, a *app, opt scoreOptions, earlier *priors) (_ *models, err error) {
+	m := &models{opt: opt, earlier: earlier}
+	if m.tokenizer, err = a.loadTokenizer(ctx, joinPlace(opt.Prior, "tokenizer.json")); err != nil {
 		return nil, err
 	}
-	var folders []*lm.Folder
 	var configs []lm.Config
 	for _, folder := range []string{opt.Prior, opt.Conditional} {
 		model, err := a.openWeights(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkVocabulary(tok, model.Config, folder); err != nil {
+		if err := checkVocabulary(m.tokenizer, model.Config, folder); err != nil {
 			return nil, err
 		}
-		folders, configs = append(folders, model), append(configs, model.Config)
+		m.folders, configs = append(m.folders, model), append(configs, model.Config)
 	}
-	be, err := openBackend(a, opt.Backend)
-	if err != nil {
+	m.opt.Scoring.EndOfText = int32(configs[0].EOSTokenID)
+	if m.device, err = openBackend(a, opt.Backend); err != nil {
 		return nil, err
 	}
-	options, err := opt.computing(a, be, configs)
-	if err != nil {
-		return nil, errors.Join(err, be.Close())
+	if m.computing, err = opt.computing(a, m.device, configs); err != nil {
+		return nil, errors.Join(err, m.close())
 	}
-	scorer, err := lm.NewScorer(be, folders, options)
-	if err != nil {
-		return nil, errors.Join(err, be.Close())
+	if earlier.some {
+		m.conditional, err = lm.NewScorer(m.device, m.folders[1:], m.computing)
+	} else {
+		m.both, err = lm.NewScorer(m.device, m.folders, m.computing)
 	}
-	return &models{be.Name, options, scorer, tok, int32(configs[0].EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
 }
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.
@@ -243,14 +263,26 @@ func checkVocabulary(tok *tokenizer.Tokenizer, config lm.Config, folder string) 
 }
 
 // scoreShard scores the units of one shard that are not done, and closes it.
-func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Shard, pool *models, opt scoreOptions, task *progress.Task) error {
+func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Shard, pool *models, task *progress.Task) error {
 	defer shard.Close()
 	in.rows = shard.NumRows()
 	var rows int64
-	for _, unit := range planUnits(shard, opt.Scoring.Unit) {
+	for _, unit := range planUnits(shard, pool.opt.Scoring.Unit) {
 		name := in.Shard + "." + unit.name() + ".scores.parquet"
-		record, err := s.unit(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
-			return true, scoreUnit(ctx, shard, unit, pool, opt, out, record, task)
+		record, err := s.unitAfter(ctx, in, name, "", unit, func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (bool, error) {
+			key, err := s.priorKey(in, unit)
+			if err != nil {
+				return false, err
+			}
+			record.PriorKey = key
+			options := pool.opt.Scoring
+			options.Progress = func(documents int) { task.Add(int64(documents)) }
+			scorer, end, err := pool.unitScorer(ctx, s, options, key, before)
+			if err != nil {
+				return false, err
+			}
+			defer end()
+			return true, scoreUnit(ctx, shard, unit, pool, scorer, out, record)
 		})
 		if err != nil {
 			return err
@@ -262,15 +294,9 @@ func scoreShard(ctx context.Context, s *stage, in *stageInput, shard *shards.Sha
 }
 
 // scoreUnit runs one work unit: read, tokenise, score, write the sidecar.
-func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, opt scoreOptions, out shards.Pending, record *shards.Unit, task *progress.Task) error {
-	options := opt.Scoring
-	options.Progress = func(documents int) { task.Add(int64(documents)) }
-	scorer, err := scoring.NewScorer(pool.scorer, options)
-	if err != nil {
-		return err
-	}
+func scoreUnit(ctx context.Context, shard *shards.Shard, unit rowGroups, pool *models, scorer *scoring.Scorer, out shards.Pending, record *shards.Unit) error {
 	sink := &scoreSink{scorer: scorer, out: shards.NewScoreWriter(out, nil)}
-	source := shardSource{shard, opt.Columns, unit}
+	source := shardSource{shard, pool.opt.Columns, unit}
 	stages := []pipeline.Stage{scoring.NewTokenizeStage(pool.tokenizer, memory.DefaultAllocator)}
 	if err := pipeline.Run(ctx, source, stages, sink); err != nil {
 		return err

@@ -109,6 +109,7 @@ type stageResult struct {
 	manifest *shards.Manifest
 	folder   string
 	nothing  bool // everything was done before
+	reused   int  // units whose prior losses were computed before
 }
 
 // begin makes the folder unfinished: from here on its files may change, and a
@@ -192,24 +193,36 @@ func (s *stage) hasFile(ctx context.Context, f shards.Unit) bool {
 // counts and says whether the file is to be kept: without rows there is none.
 func (s *stage) unit(ctx context.Context, in *stageInput, name, more string, groups rowGroups,
 	work func(ctx context.Context, out shards.Pending, record *shards.Unit) (keepFile bool, err error)) (shards.Unit, error) {
+	return s.unitAfter(ctx, in, name, more, groups, func(ctx context.Context, out shards.Pending, record *shards.Unit, _ shards.Unit) (bool, error) {
+		return work(ctx, out, record)
+	})
+}
+
+// unitAfter is unit for work that looks at the record which was there before, of
+// other work.
+func (s *stage) unitAfter(ctx context.Context, in *stageInput, name, more string, groups rowGroups,
+	work func(ctx context.Context, out shards.Pending, record *shards.Unit, before shards.Unit) (keepFile bool, err error)) (shards.Unit, error) {
 	stageKey, err := s.key(s.backend)
 	if err != nil {
 		return shards.Unit{}, err
 	}
 	key := shards.UnitKey(stageKey, in.Shard, in.digest, more, groups.name())
 	recordName := path.Join(unitsFolder, name+".json")
-	record, err := s.readRecord(ctx, recordName)
-	if err == nil && record.Key == key && s.hasFile(ctx, record) {
-		s.addUnits(record)
-		return record, nil
+	before, err := s.readRecord(ctx, recordName)
+	if err == nil && before.Key == key && s.hasFile(ctx, before) {
+		s.addUnits(before)
+		return before, nil
 	}
 	// A record without a key comes first: it vouches for no file, and says that
 	// the one which may follow is ours, should nobody ever finish it.
 	if err := s.writeRecord(ctx, recordName, shards.Unit{File: name, Shard: in.Shard}); err != nil {
 		return shards.Unit{}, err
 	}
-	record = shards.Unit{Key: key, Shard: in.Shard, FirstRowGroup: groups.from, RowGroups: groups.to - groups.from}
-	if err := s.writeUnit(ctx, name, &record, work); err != nil {
+	record := shards.Unit{Key: key, Shard: in.Shard, FirstRowGroup: groups.from, RowGroups: groups.to - groups.from}
+	err = s.writeUnit(ctx, name, &record, func(ctx context.Context, out shards.Pending, record *shards.Unit) (bool, error) {
+		return work(ctx, out, record, before)
+	})
+	if err != nil {
 		return shards.Unit{}, err
 	}
 	if err := s.writeRecord(ctx, recordName, record); err != nil {
@@ -311,13 +324,21 @@ func (r stageResult) err() error {
 	return fmt.Errorf("%w: %d of %d; the others are done; mend these or leave them out, and run again", errPartial, len(failed), len(r.manifest.Inputs))
 }
 
+// report is what --json prints: the manifest, and what this run did.
+func (r stageResult) report() any {
+	return struct {
+		*shards.Manifest
+		Reused int `json:"reused_prior_units,omitempty"`
+	}{r.manifest, r.reused}
+}
+
 // finishStage prints the outcome of a command that is one stage.
 func (a *app) finishStage(r stageResult, err error) error {
 	if err != nil {
 		return err
 	}
 	if a.json {
-		if err := a.printJSON(r.manifest); err != nil {
+		if err := a.printJSON(r.report()); err != nil {
 			return err
 		}
 	} else if r.nothing {
@@ -350,6 +371,9 @@ func (a *app) sayDone(last stageResult, output string) {
 	}
 	if device > 0 {
 		rows += fmt.Sprintf("padding %.1f %%, ", 100*float64(padding)/float64(device))
+	}
+	if last.reused > 0 {
+		rows += fmt.Sprintf("prior losses of %s of %s units reused, ", progress.Count(int64(last.reused)), progress.Count(int64(len(m.Units))))
 	}
 	a.say("done: %d shards, %s%s written to %s in %s", len(m.Inputs), rows, progress.Bytes(float64(bytes)), output,
 		progress.Duration(time.Since(a.begun)))

@@ -36,24 +36,33 @@ func (s *stores) close() {
 	s.hub.close()
 }
 
-// hubPlaces opens datasets of the Hugging Face Hub, which can only be read. The
-// client is made for the first of them.
+// hubPlaces opens datasets and models of the Hugging Face Hub, which can only be
+// read. The client is made for the first of them.
 type hubPlaces struct {
 	mu     sync.Mutex
 	client *hub.Client
 }
 
-func (h *hubPlaces) locate(ctx context.Context, uri string) (shards.Store, string, error) {
+// open returns the client.
+func (h *hubPlaces) open() (*hub.Client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.client == nil {
 		client, err := hub.New(hub.OptionsFromEnv())
 		if err != nil {
-			return nil, "", usageError{err}
+			return nil, usageError{err}
 		}
 		h.client = client
 	}
-	return h.client.Locate(ctx, uri)
+	return h.client, nil
+}
+
+func (h *hubPlaces) locate(ctx context.Context, uri string) (shards.Store, string, error) {
+	client, err := h.open()
+	if err != nil {
+		return nil, "", err
+	}
+	return client.Locate(ctx, uri)
 }
 
 func (h *hubPlaces) close() {
@@ -105,6 +114,22 @@ func (s *stores) Folder(ctx context.Context, place string) (shards.Folder, error
 		return nil, usagef("open folder %s: a %s:// place can only be read", place, place[:strings.Index(place, "://")])
 	}
 	return remote.folder(ctx, place)
+}
+
+// ReadFolder opens a folder to read from it: one that Folder opens, or a model of
+// the Hugging Face Hub.
+func (s *stores) ReadFolder(ctx context.Context, place string) (shards.Store, error) {
+	if !strings.HasPrefix(place, "hf://") {
+		return s.Folder(ctx, place)
+	}
+	if _, err := s.scheme(place); err != nil {
+		return nil, err
+	}
+	client, err := s.hub.open()
+	if err != nil {
+		return nil, err
+	}
+	return client.Model(ctx, place)
 }
 
 func (s *stores) scheme(place string) (remoteStore, error) {

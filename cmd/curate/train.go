@@ -347,12 +347,8 @@ func (w *workFolder) keep(ctx context.Context, units []shards.Unit) {
 	for _, unit := range units {
 		contents[unit.File] = copiedFile{unit.Size, unit.SHA256}
 	}
-	key := copyKey(languageFiles, func(name string) (int64, string, bool) {
-		file, ok := contents[name]
-		return file.Size, file.SHA256, ok
-	})
-	folder, err := cacheFolder("models", key)
-	if err != nil || os.MkdirAll(filepath.Dir(folder), 0o755) != nil || publishCopy(ctx, w.store.Root, folder, languageFiles, contents) != nil {
+	folder, err := cacheFolder("models", copyKey(contents))
+	if err != nil || os.MkdirAll(filepath.Dir(folder), 0o755) != nil || publishCopy(ctx, w.store.Root, folder, contents) != nil {
 		os.RemoveAll(w.store.Root)
 	}
 }

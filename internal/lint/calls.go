@@ -25,6 +25,7 @@ var exiting = map[string]string{
 	"bench/qualitybench/main.go":        "a program of its own, for the benchmarks",
 	"bench/matmulbench/main.go":         "a program of its own, for the benchmarks",
 	"bench/scoringbench/main.go":        "a program of its own, for the benchmarks",
+	"bench/modelbench/main.go":          "a program of its own, for the benchmarks",
 }
 
 // checkCalls wants panic and exit in their places only. Tests are free.
