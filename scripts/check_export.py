@@ -44,7 +44,7 @@ def answer(path):
 def texts(folder, parquet, scores, column):
     import pyarrow.parquet as pq
 
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), load(folder)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder, trust_remote_code=True), load(folder)
     auto = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype="auto")
     length = tokenizer.model_max_length
     documents = pq.read_table(parquet, columns=["text"])["text"].to_pylist()
