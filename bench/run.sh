@@ -1,7 +1,7 @@
 #!/bin/sh
 # The benchmarks, one after the other. They need Python packages, named at the
-# top of each script (shards.sh, ofds.sh and scoring.sh install their own); PYTHON names
-# the interpreter of those that need numpy, pyarrow and tokenizers (selection, tokenizer).
+# top of each script (tokenizer.sh, shards.sh, ofds.sh and scoring.sh install their own); PYTHON names the
+# interpreter of those that need numpy and pyarrow (selection).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 echo "== tokenizer"; "$here/tokenizer.sh"

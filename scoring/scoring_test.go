@@ -270,4 +270,11 @@ func TestOptionsListEveryFault(t *testing.T) {
 	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 2 {
 		t.Errorf("got %v, want two faults", err)
 	}
+	for _, opt := range []Options{
+		{Unit: Document, SequenceLength: 8, Overlap: 8}, {Unit: Document, SequenceLength: 8, Overlap: -1}, {Unit: Sequence, SequenceLength: 8, Overlap: 2},
+	} {
+		if opt.Validate() == nil {
+			t.Errorf("no error for %+v", opt)
+		}
+	}
 }

@@ -28,16 +28,22 @@ var tokenSchema = arrow.NewSchema([]arrow.Field{
 
 // TokenizeStage replaces the text column of a batch by token ids (list<int32>,
 // no special tokens added) and a reason for rows that cannot have a loss:
-// null_text, empty_text, invalid_utf8 or too_short. It serves one goroutine.
+// null_text, empty_text, invalid_utf8 or too_short. It is called from one goroutine
+// and encodes on several, which does not change what comes out.
 type TokenizeStage struct {
-	encoder *tokenizer.Encoder
-	memory  memory.Allocator
-	ids     []int32
+	pool   *tokenizer.Pool
+	memory memory.Allocator
 }
 
-// NewTokenizeStage returns a stage for one pipeline.Run.
+// NewTokenizeStage returns a stage for one pipeline.Run, which uses as many
+// goroutines as Go may use processors.
 func NewTokenizeStage(t *tokenizer.Tokenizer, mem memory.Allocator) *TokenizeStage {
-	return &TokenizeStage{encoder: t.NewEncoder(), memory: mem}
+	return NewTokenizeStageOf(t.NewPool(0), mem)
+}
+
+// NewTokenizeStageOf returns a stage that encodes with a pool.
+func NewTokenizeStageOf(pool *tokenizer.Pool, mem memory.Allocator) *TokenizeStage {
+	return &TokenizeStage{pool: pool, memory: mem}
 }
 
 // Name is the stage's name in errors and logs.
@@ -50,22 +56,18 @@ func (s *TokenizeStage) Apply(ctx context.Context, b pipeline.Batch) (pipeline.B
 	if !ok {
 		return pipeline.Batch{}, fmt.Errorf("tokenize %s: column 0 is %s, want binary text", b.Shard, b.Record.Column(0).DataType())
 	}
-	ids := array.NewListBuilder(s.memory, arrow.PrimitiveTypes.Int32)
-	defer ids.Release()
-	reasons := array.NewStringBuilder(s.memory)
-	defer reasons.Release()
-	values := ids.ValueBuilder().(*array.Int32Builder)
-	for i := range texts.Len() {
-		if err := ctx.Err(); err != nil {
-			return pipeline.Batch{}, err
-		}
-		tokens, reason := s.encode(texts, i)
-		ids.Append(true)
-		values.AppendValues(tokens, nil)
-		reasons.Append(string(reason))
+	reasons := make([]pipeline.Reason, texts.Len())
+	idColumn, err := s.encode(ctx, texts, reasons)
+	if err != nil {
+		return pipeline.Batch{}, err
 	}
-	idColumn, reasonColumn := ids.NewArray(), reasons.NewArray()
 	defer idColumn.Release()
+	builder := array.NewStringBuilder(s.memory)
+	defer builder.Release()
+	for _, reason := range reasons {
+		builder.Append(string(reason))
+	}
+	reasonColumn := builder.NewArray()
 	defer reasonColumn.Release()
 	columns := []arrow.Array{idColumn, b.Record.Column(1), b.Record.Column(2), reasonColumn}
 	out := b
@@ -73,24 +75,52 @@ func (s *TokenizeStage) Apply(ctx context.Context, b pipeline.Batch) (pipeline.B
 	return out, nil
 }
 
-// encode returns the ids of row i, valid until the next call, and why the row
-// cannot be scored, if so.
-func (s *TokenizeStage) encode(texts *array.Binary, i int) ([]int32, pipeline.Reason) {
-	if texts.IsNull(i) {
-		return nil, pipeline.NullText
+// encode returns the ids of all rows, and why rows cannot be scored.
+func (s *TokenizeStage) encode(ctx context.Context, texts *array.Binary, reasons []pipeline.Reason) (arrow.Array, error) {
+	var good [][]byte
+	var rows []int // of the good ones
+	for i := range texts.Len() {
+		if reasons[i] = reasonOf(texts, i); reasons[i] == "" {
+			good, rows = append(good, texts.Value(i)), append(rows, i)
+		}
 	}
-	text := texts.Value(i)
+	lists := array.NewListBuilder(s.memory, arrow.PrimitiveTypes.Int32)
+	defer lists.Release()
+	values := lists.ValueBuilder().(*array.Int32Builder)
+	counts := make([]int, texts.Len())
+	begin := func(row int) { // the lists of all rows up to this one
+		for lists.Len() <= row {
+			lists.Append(true)
+		}
+	}
+	err := s.pool.Encode(ctx, good, func(i int, ids []int32) {
+		begin(rows[i])
+		values.AppendValues(ids, nil)
+		counts[rows[i]] += len(ids)
+	})
+	if err != nil {
+		return nil, err
+	}
+	begin(texts.Len() - 1)
+	for _, row := range rows {
+		if counts[row] < 2 {
+			reasons[row] = pipeline.TooShort
+		}
+	}
+	return lists.NewArray(), nil
+}
+
+// reasonOf says why row i has no text to encode; empty if it has.
+func reasonOf(texts *array.Binary, i int) pipeline.Reason {
 	switch {
-	case len(text) == 0:
-		return nil, pipeline.EmptyText
-	case !utf8.Valid(text):
-		return nil, pipeline.InvalidUTF8
+	case texts.IsNull(i):
+		return pipeline.NullText
+	case len(texts.Value(i)) == 0:
+		return pipeline.EmptyText
+	case !utf8.Valid(texts.Value(i)):
+		return pipeline.InvalidUTF8
 	}
-	s.ids = s.encoder.Append(s.ids[:0], text)
-	if len(s.ids) < 2 {
-		return s.ids, pipeline.TooShort
-	}
-	return s.ids, ""
+	return ""
 }
 
 // tokenRows gives typed access to a batch made by TokenizeStage.
@@ -125,4 +155,18 @@ func text(column *array.String, i int) string {
 		return ""
 	}
 	return column.Value(i)
+}
+
+// TokensOf returns the ids of a batch that TokenizeStage made, which live as long
+// as the batch, and why rows cannot be scored, empty where they can.
+func TokensOf(b pipeline.Batch) (*array.List, []pipeline.Reason, error) {
+	rows, err := tokenRowsOf(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	reasons := make([]pipeline.Reason, b.NumRows())
+	for i := range reasons {
+		reasons[i] = pipeline.Reason(rows.reason.Value(i))
+	}
+	return b.Record.Column(0).(*array.List), reasons, nil
 }

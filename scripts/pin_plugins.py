@@ -1,7 +1,7 @@
 """Pins the plugins that `curate doctor --install` fetches: names, versions, sizes and SHA-256 of their wheels.
 
 Usage: pin_plugins.py > scoring/backend/install/pins.json
-Asks PyPI (or $PIP_INDEX_URL) for the versions below. A version that ends in `*` is the newest that starts so. Run it when a
+Asks the index that curate asks (or $PIP_INDEX_URL) for the versions below. A version that ends in `*` is the newest that starts so. Run it when a
 version is changed here, and read the difference: these hashes are what curate trusts.
 """
 
@@ -11,7 +11,8 @@ import re
 import sys
 import urllib.request
 
-INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
+FETCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../scoring/backend/install/fetch.go")
+INDEX = (os.environ.get("PIP_INDEX_URL") or re.search(r'PyPI = "(.*)"', open(FETCH).read())[1]).rstrip("/")
 ARCHITECTURES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 # jax's plugin of the time of go-xla v0.4.0: the newest that its authors can have tried. The libraries beside it are those

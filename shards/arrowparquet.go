@@ -122,7 +122,7 @@ func (c *arrowCopy) record(record arrow.Record) error {
 }
 
 func (c *arrowCopy) flush() error {
-	err := c.shred.writeTo(c.out, c.scores, c.target.opt.ScoreColumn != "")
+	err := c.shred.writeTo(c.out, c.scores, c.target.opt.addedColumn() != "")
 	c.scores = c.scores[:0]
 	return err
 }

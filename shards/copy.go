@@ -39,6 +39,8 @@ type CopyOptions struct {
 	// schema, in this order; the input's entry of the same name gives way. JSONL
 	// has no place for them.
 	KeyValues []KeyValue
+
+	ids *idColumn // is added in place of a score; see CopyTokens
 }
 
 // KeyValue is one entry of a Parquet file's key-value metadata.

@@ -19,8 +19,12 @@ const bloomBits = 10
 // newCopyWriter begins the output of a copy.
 func newCopyWriter(target copyTarget, schema fileSchema, leaves []*leafColumn, meta []format.KeyValue) (*rowWriter, error) {
 	w, err := newRowWriter(target.w, schema, leaves, meta, target.opt.rowGroupBytes())
-	if err != nil || target.opt.BloomColumn == "" {
-		return w, err
+	if err != nil {
+		return nil, err
+	}
+	w.ids = target.opt.ids
+	if target.opt.BloomColumn == "" {
+		return w, nil
 	}
 	names := make([]string, len(leaves))
 	for i, c := range leaves {

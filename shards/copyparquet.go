@@ -8,7 +8,6 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -70,8 +69,8 @@ func spliceStored(obj Object, footer *parquetFooter, out *rowWriter, opt CopyOpt
 
 // copy splices a row group if all of it is kept, or copies the rows that are.
 func (s *splicer) copy(ctx context.Context, g int, walk *groupWalk, target copyTarget) error {
-	next, score := target.rows.take, target.opt.ScoreColumn != ""
-	if n := walk.meta.NumRows; s.able && n > 0 && n <= lookAhead {
+	next, score := target.rows.take, target.opt.addedColumn() != ""
+	if n := walk.meta.NumRows; s.able && n > 0 && n <= lookAhead && (target.opt.ids == nil || rawBytes(walk.meta) <= spliceTokens) {
 		keep, scores, err := target.rows.take(int(n))
 		if err != nil {
 			return err
@@ -139,8 +138,8 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	if err != nil {
 		return nil, err
 	}
-	if target.opt.ScoreColumn != "" {
-		if schema, err = withScore(schema, target.opt.ScoreColumn); err != nil {
+	if target.opt.addedColumn() != "" {
+		if schema, err = withAdded(schema, target.opt); err != nil {
 			return nil, err
 		}
 		encodings = append(encodings, nil)
@@ -155,16 +154,17 @@ func beginParquetCopy(obj Object, footer *parquetFooter, target copyTarget) (*ro
 	return newCopyWriter(target, schema, leaves, meta)
 }
 
-// withScore adds the score column to a schema.
-func withScore(schema fileSchema, name string) (fileSchema, error) {
+// withAdded adds the column that a copy adds to a schema.
+func withAdded(schema fileSchema, opt CopyOptions) (fileSchema, error) {
+	name := opt.addedColumn()
 	if slices.Contains(schema.topLevel(), name) {
-		return fileSchema{}, fmt.Errorf("add score column %q: the input has a column of this name; choose another name for the score", name)
+		what := "score"
+		if opt.ids != nil {
+			what = "ids"
+		}
+		return fileSchema{}, fmt.Errorf("add %s column %q: the input has a column of this name; choose another name for the %s", what, name, what)
 	}
-	return schema.withColumn(format.SchemaElement{
-		Name:           name,
-		Type:           thrift.New(format.Float),
-		RepetitionType: thrift.New(format.Optional),
-	})
+	return schema.withColumn(opt.addedElements())
 }
 
 // copiedMetadata is the key-value metadata of the output.
@@ -174,10 +174,10 @@ func copiedMetadata(input []format.KeyValue, opt CopyOptions) ([]format.KeyValue
 		if slices.ContainsFunc(opt.KeyValues, func(o KeyValue) bool { return o.Key == kv.Key }) {
 			continue
 		}
-		if kv.Key == arrowSchemaKey && opt.ScoreColumn != "" {
-			value, err := addArrowField(kv.Value, opt.ScoreColumn)
+		if kv.Key == arrowSchemaKey && opt.addedColumn() != "" {
+			value, err := addArrowField(kv.Value, opt)
 			if err != nil {
-				return nil, fmt.Errorf("add score column %q to the metadata %s: %w", opt.ScoreColumn, kv.Key, err)
+				return nil, fmt.Errorf("add column %q to the metadata %s: %w", opt.addedColumn(), kv.Key, err)
 			}
 			kv.Value = value
 		}
@@ -211,6 +211,9 @@ func (c copySink) end(scores []float32) error {
 
 // writeScores writes the last column, which copies add.
 func (w *rowWriter) writeScores(scores []float32) error {
+	if w.ids != nil {
+		return w.ids.write(w, len(scores))
+	}
 	column := len(w.leaves) - 1
 	values := make([]parquet.Value, len(scores))
 	for i, s := range scores {

@@ -234,7 +234,7 @@ func (s *splicer) indexRange() (from, to int64) {
 // splices it from there.
 func (s *splicer) scores(scores []float32, out *outGroup) error {
 	leaf := s.out.leaves[len(s.out.leaves)-1]
-	file, err := scoreFile(leaf, scores)
+	file, err := s.scoreFile(leaf, scores)
 	if err != nil {
 		return err
 	}
@@ -284,10 +284,16 @@ func (s *splicer) bloom(pages func(column int) (parquet.Pages, error), column in
 	return nil
 }
 
-// scoreFile is a Parquet file of one row group with the scores as its column.
-func scoreFile(leaf *leafColumn, scores []float32) (Object, error) {
-	root := format.SchemaElement{Name: "scores", NumChildren: thrift.New[int32](1)}
-	schema, err := newFileSchema([]format.SchemaElement{root, *leaf.element})
+// scoreFile is a Parquet file of one row group with the scores, or ids, as its
+// column.
+func (s *splicer) scoreFile(leaf *leafColumn, scores []float32) (Object, error) {
+	elements := []format.SchemaElement{{Name: "scores", NumChildren: thrift.New[int32](1)}}
+	if s.out.ids != nil {
+		elements = s.out.ids.node().appendElements(elements)
+	} else {
+		elements = append(elements, *leaf.element)
+	}
+	schema, err := newFileSchema(elements)
 	if err != nil {
 		return nil, err
 	}
@@ -300,6 +306,7 @@ func scoreFile(leaf *leafColumn, scores []float32) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.ids = s.out.ids
 	for run := range slices.Chunk(scores, maxWindowRows) {
 		if err := w.writeScores(run); err != nil {
 			return nil, err

@@ -37,6 +37,7 @@ type rowWriter struct {
 	leaves   []*leafColumn
 	meta     []format.KeyValue
 	bloom    *leafColumn // has Bloom filters; nil for none
+	ids      *idColumn   // gives the last column; nil: that is no list of ids
 	limit    int64       // raw bytes at which a row group ends
 	raw      int64       // raw bytes of the values in the current row group
 	paged    []int64     // by column: raw bytes since a page was last ended for its dictionary's sake

@@ -116,7 +116,7 @@ func (c *jsonCopy) take(line []byte) (kept bool, err error) {
 }
 
 func (c *jsonCopy) flush() error {
-	err := c.shred.writeTo(c.out, c.scores, c.target.opt.ScoreColumn != "")
+	err := c.shred.writeTo(c.out, c.scores, c.target.opt.addedColumn() != "")
 	c.scores = c.scores[:0]
 	return err
 }

@@ -93,7 +93,7 @@ func (s arrowSchema) extended(opt CopyOptions) (arrowSchema, error) {
 	s.fields = append(s.fields[:len(s.fields):len(s.fields)], &arrowField{name: opt.ScoreColumn, nullable: true, kind: kindFloat, unit: unitSingle})
 	if s.message != nil {
 		return s, guard(func() (err error) {
-			s.message, err = appendField(s.message, opt.ScoreColumn)
+			s.message, err = appendField(s.message, opt)
 			return err
 		})
 	}

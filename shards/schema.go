@@ -51,11 +51,11 @@ func newFileSchema(elements []format.SchemaElement) (fileSchema, error) {
 	return s, nil
 }
 
-// withColumn returns the schema with one more top-level leaf at the end.
-func (s fileSchema) withColumn(leaf format.SchemaElement) (fileSchema, error) {
+// withColumn returns the schema with one more top-level column at the end.
+func (s fileSchema) withColumn(column []format.SchemaElement) (fileSchema, error) {
 	root := s.elements[0]
 	root.NumChildren = thrift.New(root.NumChildren.V + 1)
-	added, err := newFileSchema([]format.SchemaElement{root, leaf})
+	added, err := newFileSchema(append([]format.SchemaElement{root}, column...))
 	if err != nil {
 		return fileSchema{}, err
 	}

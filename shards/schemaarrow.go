@@ -23,13 +23,14 @@ const (
 	slotEndianness, slotFeatures, schemaSlots                  = 0, 3, 4
 	slotName, slotNullable, slotTypeKind, slotType, fieldSlots = 0, 1, 2, 3, 7
 	typeFloatingPoint, precisionSingle                         = 3, 1
+	typeInt, typeList                                          = 2, 12
 )
 
 // addArrowField adds a nullable float32 field to the end of an ARROW:schema
 // value. The message is edited in place of being decoded and built again, so
 // that types this program's Arrow library does not know survive: new tables
 // are put in front of the old bytes and point into them.
-func addArrowField(value, name string) (edited string, err error) {
+func addArrowField(value string, opt CopyOptions) (edited string, err error) {
 	message, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
 	if err != nil {
 		return "", fmt.Errorf("%w: base64: %w", ErrCorrupt, err)
@@ -40,7 +41,7 @@ func addArrowField(value, name string) (edited string, err error) {
 		return "", noEOF(err)
 	}
 	err = guard(func() error {
-		b, err := appendField(old, name)
+		b, err := appendField(old, opt)
 		edited = encodeArrowSchema(b)
 		return err
 	})
@@ -59,7 +60,7 @@ func encodeArrowSchema(message []byte) string {
 
 // appendField returns the FlatBuffer of a schema message with one more field.
 // It panics where offsets in the message lead outside of it.
-func appendField(old []byte, name string) ([]byte, error) {
+func appendField(old []byte, opt CopyOptions) ([]byte, error) {
 	message := flatRoot(old)
 	schema, ok := message.table(slotHeader)
 	if !ok || message.byte(slotKind) != kindSchema {
@@ -76,7 +77,7 @@ func appendField(old []byte, name string) ([]byte, error) {
 	}); err != nil {
 		return nil, err
 	}
-	fields = append(fields, buildFloatField(b, name))
+	fields = append(fields, opt.buildField(b))
 	list := b.CreateVectorOfTables(fields)
 
 	b.StartObject(schemaSlots)
@@ -136,18 +137,37 @@ func (t flatTable) int16(i int) int16 {
 	return 0
 }
 
+// buildField builds the Field of the column that a copy adds.
+func (o CopyOptions) buildField(b *flatbuffers.Builder) flatbuffers.UOffsetT {
+	if o.ids == nil {
+		return buildFloatField(b, o.ScoreColumn)
+	}
+	b.StartObject(2)
+	b.PrependInt32Slot(0, 32, 0)
+	b.PrependBoolSlot(1, true, false) // signed
+	integer := b.EndObject()
+	b.StartObject(0)
+	list := b.EndObject()
+	element := buildField(b, "element", typeInt, integer, nil)
+	return buildField(b, o.ids.name, typeList, list, []flatbuffers.UOffsetT{element})
+}
+
 // buildFloatField builds the Field of a nullable float32 column.
 func buildFloatField(b *flatbuffers.Builder, name string) flatbuffers.UOffsetT {
-	text := b.CreateString(name)
-	children := b.CreateVectorOfTables(nil)
 	b.StartObject(1)
 	b.PrependInt16Slot(0, precisionSingle, 0)
-	float := b.EndObject()
+	return buildField(b, name, typeFloatingPoint, b.EndObject(), nil)
+}
+
+// buildField builds a nullable Field.
+func buildField(b *flatbuffers.Builder, name string, kind byte, of flatbuffers.UOffsetT, below []flatbuffers.UOffsetT) flatbuffers.UOffsetT {
+	text := b.CreateString(name)
+	children := b.CreateVectorOfTables(below)
 	b.StartObject(fieldSlots)
 	b.PrependUOffsetTSlot(slotName, text, 0)
 	b.PrependBoolSlot(slotNullable, true, false)
-	b.PrependByteSlot(slotTypeKind, typeFloatingPoint, 0)
-	b.PrependUOffsetTSlot(slotType, float, 0)
+	b.PrependByteSlot(slotTypeKind, kind, 0)
+	b.PrependUOffsetTSlot(slotType, of, 0)
 	b.PrependUOffsetTSlot(slotChildren, children, 0)
 	return b.EndObject()
 }

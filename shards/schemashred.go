@@ -160,8 +160,8 @@ func beginCopy(target copyTarget, schema fileSchema, meta []format.KeyValue) (*r
 	if err != nil {
 		return nil, err
 	}
-	if target.opt.ScoreColumn != "" {
-		if schema, err = withScore(schema, target.opt.ScoreColumn); err != nil {
+	if target.opt.addedColumn() != "" {
+		if schema, err = withAdded(schema, target.opt); err != nil {
 			return nil, err
 		}
 	}

@@ -114,7 +114,7 @@ func unifyParquet(ctx context.Context, in *parquetReader, target copyTarget, out
 		return err
 	}
 	err = walkGroups(in.obj, footer, leaves, func(_ int, walk *groupWalk) error {
-		return walk.run(ctx, target.rows.take, copySink{sink, out, target.opt.ScoreColumn != ""})
+		return walk.run(ctx, target.rows.take, copySink{sink, out, target.opt.addedColumn() != ""})
 	})
 	if err != nil {
 		return err

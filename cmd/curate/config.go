@@ -11,6 +11,7 @@ import (
 
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/scoring"
+	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -57,6 +58,9 @@ type conditionalConfig struct {
 type scoreConfig struct {
 	Unit    string `yaml:"unit"`    // document or sequence
 	Overlap int    `yaml:"overlap"` // of windows of long documents, in tokens
+
+	Precision string `yaml:"precision"`         // auto, f32 or bf16
+	Devices   string `yaml:"devices,omitempty"` // how many get the models, or all
 }
 
 type selectConfig struct {
@@ -84,7 +88,7 @@ func defaultConfig() config {
 		TextColumn:     "text",
 		Prior:          priorConfig{trainFlags: trainFlags{Epochs: 1}},
 		Conditional:    conditionalConfig{trainFlags: trainFlags{Epochs: 1}},
-		Score:          scoreConfig{Unit: string(scoring.Document)},
+		Score:          scoreConfig{Unit: string(scoring.Document), Precision: string(lm.AutoPrecision)},
 		Select:         selectConfig{Method: string(colorfilter.Color)},
 		Write:          writeConfig{ScoreColumn: "color_score", Workers: 1},
 		Report:         true,
@@ -228,10 +232,19 @@ func (c config) textFaults() (faults []error) {
 	if c.Conditional.Model != "" && len(c.Conditional.Target) > 0 {
 		fault("conditional: target and model exclude each other")
 	}
+	for _, m := range []struct {
+		section, model string
+		flags          trainFlags
+	}{{"prior", c.Prior.Model, c.Prior.trainFlags}, {"conditional", c.Conditional.Model, c.Conditional.trainFlags}} {
+		opt := trainOptions{Output: "models", SequenceLength: c.SequenceLength, trainFlags: m.flags}
+		if err := opt.validate(); m.model == "" && err != nil {
+			fault("%s: %w", m.section, err)
+		}
+	}
 	if c.Conditional.Model == "" && c.Conditional.Preset != "" {
 		fault("conditional.preset: the conditional has the prior's shape; leave it out")
 	}
-	if err := c.scoreOptions().Validate(); err != nil {
+	if err := errors.Join(c.scoreOptions().Validate(), scoreOptions{Precision: lm.Precision(c.Score.Precision), Devices: c.Score.Devices}.validate()); err != nil {
 		fault("score: %w", err)
 	}
 	if err := c.selectOptions().Validate(); err != nil {

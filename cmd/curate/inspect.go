@@ -12,13 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/curate-data/curate/internal/progress"
-	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/shards"
 )
 
 const inspectHelp = `Say what is in a shard, in an output folder or in a model folder: format, rows, row groups, columns
-and types of a shard; stage, counts and provenance of an output, of chosen images also the classes; shape and size of a
-model.`
+and types of a shard; stage, counts and provenance of an output, of chosen images also the classes; family, sizes,
+positions and tokenizer of a model.`
 
 func newInspectCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -75,7 +74,8 @@ func inspect(ctx context.Context, a *app, arg string) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []any{newInspectedModel(arg, model, manifest)}, nil
+		found, err := a.newInspectedModel(ctx, arg, model, manifest)
+		return []any{found}, err
 	}
 	return inspectShards(ctx, a, arg)
 }
@@ -198,28 +198,5 @@ func (o inspectedOutput) printImages(a *app) {
 	}
 	if len(table) > 0 {
 		progress.Table(a.stdout, []string{"class", "objects", "in images", "images asked", "chosen for it", "objects chosen"}, table, []bool{false, true, true, true, true, true})
-	}
-}
-
-// inspectedModel is the shape of a model folder.
-type inspectedModel struct {
-	Folder     string           `json:"folder"`
-	Config     lm.Config        `json:"config"`
-	Parameters int64            `json:"parameters"`
-	Manifest   *shards.Manifest `json:"manifest,omitempty"` // of a model that curate trained
-}
-
-func newInspectedModel(folder string, model *lm.Model, manifest *shards.Manifest) inspectedModel {
-	found := inspectedModel{Folder: folder, Config: model.Config, Manifest: manifest}
-	found.Parameters = model.Config.NumParams()
-	return found
-}
-
-func (m inspectedModel) print(a *app) {
-	c := m.Config
-	fmt.Fprintf(a.stdout, "%s: hf_olmo, %s parameters, d_model %d, %d layers, %d heads, vocabulary %d\n",
-		m.Folder, progress.Count(m.Parameters), c.Width, c.Layers, c.Heads, c.VocabSize)
-	if m.Manifest != nil {
-		fmt.Fprintf(a.stdout, "trained on %d inputs, backend %s, options %s\n", len(m.Manifest.Inputs), m.Manifest.Backend, m.Manifest.Options)
 	}
 }

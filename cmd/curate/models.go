@@ -19,7 +19,7 @@ import (
 var modelFiles = []string{"config.json", "model.safetensors", "tokenizer.json"}
 
 // trainedFiles are what training leaves beside them.
-var trainedFiles = []string{train.LogFile, train.ResultFile}
+var trainedFiles = []string{train.LogFile, train.ResultFile, trainPage}
 
 // fileKinds are the files of one kind of model folder.
 type fileKinds struct {
@@ -151,6 +151,15 @@ func (a *app) loadModel(ctx context.Context, place string) (*lm.Model, error) {
 		return nil, err
 	}
 	return lm.Load(folder)
+}
+
+// openWeights opens a model at any place, to be read tensor by tensor.
+func (a *app) openWeights(ctx context.Context, place string) (*lm.Folder, error) {
+	folder, err := a.fetchModel(ctx, place, languageFiles)
+	if err != nil {
+		return nil, err
+	}
+	return lm.OpenFolder(folder)
 }
 
 // fetchModel returns a local folder with the model's files: the folder itself,

@@ -47,7 +47,7 @@ Environment:
   CURATE_S3_PATH_STYLE, CURATE_S3_CHECKSUMS, CURATE_S3_REQUESTER_PAYS, CURATE_S3_SSE, CURATE_S3_SSE_KMS_KEY_ID
   CURATE_CACHE       copies of remote models, training for remote output; default: curate in the user's cache folder
   HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE  the hub
-  CURATE_PLUGIN_DIR  folder of the XLA plugins
+  CURATE_PLUGIN_DIR  folder of the XLA plugins (curate doctor --install; PIP_INDEX_URL is where they come from)
   NO_COLOR           no colours`
 
 const rootExamples = `  curate run configs/demo.yaml            # the whole pipeline; a second run does nothing
@@ -57,8 +57,10 @@ const rootExamples = `  curate run configs/demo.yaml            # the whole pipe
   curate write --selection out/selection --output out/data 'pool/*.parquet'
   curate embed --encoder dinov2-small --output out/objects 'images/*.parquet'
   curate select --method ofds --budget 500 --objects out/objects --output out/chosen
+  curate tokenize --tokenizer tokenizer.json --output out/tokens 'pool/*.parquet'
   curate verify out/data
-  curate gc s3://bucket/out               # what no manifest names; --yes removes it`
+  curate gc s3://bucket/out               # what no manifest names; --yes removes it
+  curate doctor                           # backends, devices, speed, and what is missing`
 
 const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 finished, but with failed shards;
@@ -91,12 +93,12 @@ func newRoot(stdout, stderr io.Writer, places *stores) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, no tables; errors only")
-	flags.StringVar(&a.memory, "memory", "", "soft limit of the Go heap, such as 2GiB; device memory is not counted")
+	flags.StringVar(&a.memory, "memory", "", "memory of the program, such as 2GiB: a soft limit of the Go heap; score chooses batches by it, on a GPU by the memory of each")
 	a.sandboxed.add(flags)
 	root.AddCommand(
-		newRunCommand(a), newTrainCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
-		newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newVersionCommand(a),
-		newChildCommand(),
+		newRunCommand(a), newTrainCommand(a), newExportCommand(a), newScoreCommand(a), newEmbedCommand(a), newSelectCommand(a), newWriteCommand(a),
+		newTokenizeCommand(a), newInspectCommand(a), newVerifyCommand(a), newGCCommand(a), newDoctorCommand(a), newVersionCommand(a),
+		newChildCommand(), newProbeCommand(a),
 	)
 	return root
 }

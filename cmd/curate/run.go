@@ -11,6 +11,7 @@ import (
 
 	"github.com/curate-data/curate/filters/colorfilter"
 	"github.com/curate-data/curate/internal/progress"
+	"github.com/curate-data/curate/scoring/lm"
 	"github.com/curate-data/curate/shards"
 )
 
@@ -206,7 +207,7 @@ func (r *pipelineRun) trainConditional(ctx context.Context) (stageResult, error)
 func (r *pipelineRun) runScore(ctx context.Context) (result stageResult, err error) {
 	r.score, err = runScore(ctx, r.app, r.inputs, scoreOptions{
 		Prior: r.prior, Conditional: r.conditional, Output: r.folder("scores"), Backend: r.config.Backend, Columns: r.config.columns(),
-		Scoring: r.config.scoreOptions(),
+		Scoring: r.config.scoreOptions(), Precision: lm.Precision(r.config.Score.Precision), Devices: r.config.Score.Devices,
 	})
 	return r.score, err
 }

@@ -25,12 +25,20 @@ type scoreOptions struct {
 	Backend            string
 	Columns            shards.Columns
 	Scoring            scoring.Options
+	Precision          lm.Precision
+	Devices            string // how many get the models, or all; "": every GPU, one CPU
 }
 
 const scoreHelp = `Score every document (or sequence) of the shards with a prior and a conditional model, in one
 pass over one tokenisation, and write a sidecar of losses per work unit: shard, row, seq, id,
 domain, token_count, prior_loss, conditional_loss, color_score, reason. Losses are nats per token;
-color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.`
+color_score = prior_loss - conditional_loss, higher = keep. A second run does only what is new.
+
+--memory bounds what models and batches may take: of a GPU, or of the process. Models then take
+turns on a batch, and batches get smaller; the size of batches decides the last bits of losses, so
+it is part of what a second run compares. Without --memory it is 4096 tokens on a CPU (32768 on a
+GPU), or what fits into half of the memory that is free. Should memory run out nevertheless, the
+run goes on with smaller batches.`
 
 func newScoreCommand(a *app) *cobra.Command {
 	var opt scoreOptions
@@ -41,7 +49,8 @@ func newScoreCommand(a *app) *cobra.Command {
 		Long:  scoreHelp + "\n" + exitHelp,
 		Example: `  curate score --prior out/prior --conditional out/cond --output out/scores 'pool/**/*.parquet'
   curate score --prior s3://b/prior --conditional s3://b/cond --output s3://b/scores 's3://b/pool/**/*.parquet'
-  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt`,
+  curate score --prior P --conditional C --output S --text-column content --unit sequence @shards.txt
+  curate score --prior P --conditional C --output S --memory 4GiB --precision f32 --devices 2 'pool/*.parquet'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt.Scoring.Unit = scoring.Unit(unit)
 			if err := requireFlags(map[string]string{"--prior": opt.Prior, "--conditional": opt.Conditional, "--output": opt.Output}); err != nil {
@@ -49,7 +58,7 @@ func newScoreCommand(a *app) *cobra.Command {
 			}
 			options := opt.Scoring
 			options.SequenceLength = cmp.Or(options.SequenceLength, 512)
-			if err := options.Validate(); err != nil {
+			if err := errors.Join(options.Validate(), opt.validate()); err != nil {
 				return usageError{err}
 			}
 			inputs, err := a.listInputs(cmd.Context(), args)
@@ -69,6 +78,8 @@ func newScoreCommand(a *app) *cobra.Command {
 	flags.StringVar(&unit, "unit", unit, "what gets a score: document or sequence")
 	flags.IntVar(&opt.Scoring.SequenceLength, "sequence-length", 0, "tokens of a window or sequence; 0 means 512, or what the models were trained with if that is less")
 	flags.IntVar(&opt.Scoring.Overlap, "overlap", 0, "tokens that windows of a long document share with the one before, as context without loss")
+	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "of weights and matrix products: f32, bf16, or auto: bf16 on GPUs, else f32; norms, softmax and losses are f32")
+	flags.StringVar(&opt.Devices, "devices", "", "how many devices get the models, or all; without it every GPU, and one CPU")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 	return cmd
@@ -148,6 +159,9 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 		}
 		s.options["end_of_text"] = endOfText // `write` cuts the sequences again
 	}
+	if err := opt.asBefore(ctx, s); err != nil {
+		return stageResult{}, err
+	}
 	if result, done, err := s.done(ctx, opt.Backend); done || err != nil {
 		return result, err
 	}
@@ -157,6 +171,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 	}
 	defer pool.close()
 	s.backend = pool.backend
+	setComputing(s, pool.computing)
 	opt.Scoring.EndOfText = pool.endOfText
 	total, opened := s.totalRows(ctx)
 	defer opened.close()
@@ -179,6 +194,7 @@ func runScore(ctx context.Context, a *app, inputs []shards.Input, opt scoreOptio
 // models are the two models on their device, with their tokenizer.
 type models struct {
 	backend   string
+	computing lm.ScorerOptions
 	scorer    *lm.Scorer
 	tokenizer *tokenizer.Tokenizer
 	endOfText int32
@@ -191,26 +207,31 @@ func openModels(ctx context.Context, a *app, opt scoreOptions) (*models, error) 
 	if err != nil {
 		return nil, err
 	}
-	var loaded []*lm.Model
+	var folders []*lm.Folder
+	var configs []lm.Config
 	for _, folder := range []string{opt.Prior, opt.Conditional} {
-		model, err := a.loadModel(ctx, folder)
+		model, err := a.openWeights(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
 		if err := checkVocabulary(tok, model.Config, folder); err != nil {
 			return nil, err
 		}
-		loaded = append(loaded, model)
+		folders, configs = append(folders, model), append(configs, model.Config)
 	}
 	be, err := openBackend(a, opt.Backend)
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := lm.NewScorer(be, loaded, lm.ScorerOptions{SequenceLength: opt.Scoring.SequenceLength})
+	options, err := opt.computing(a, be, configs)
 	if err != nil {
 		return nil, errors.Join(err, be.Close())
 	}
-	return &models{be.Name, scorer, tok, int32(loaded[0].Config.EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
+	scorer, err := lm.NewScorer(be, folders, options)
+	if err != nil {
+		return nil, errors.Join(err, be.Close())
+	}
+	return &models{be.Name, options, scorer, tok, int32(configs[0].EOSTokenID), func() { scorer.Close(); be.Close() }}, nil
 }
 
 // checkVocabulary refuses a tokenizer with ids that the model has no row for.

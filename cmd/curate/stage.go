@@ -86,6 +86,16 @@ func optionOf(m *shards.Manifest, name string) string {
 	return value
 }
 
+// numberOf returns an option of a stage that is a number, 0 when it has none.
+func numberOf(m *shards.Manifest, name string) float64 {
+	var options map[string]any
+	if json.Unmarshal(m.Options, &options) != nil {
+		return 0
+	}
+	value, _ := options[name].(float64)
+	return value
+}
+
 // decodeDetail reads what a stage told the next ones.
 func decodeDetail(m *shards.Manifest, to any) error {
 	if m == nil || len(m.Detail) == 0 {
@@ -329,13 +339,17 @@ func (a *app) sayDone(last stageResult, output string) {
 		return
 	}
 	m := last.manifest
-	var bytes int64
+	var bytes, device, padding int64
 	for _, unit := range m.Units {
 		bytes += unit.Size
+		device, padding = device+unit.DeviceTokens, padding+unit.Padding
 	}
 	rows := ""
 	if m.Counts.RowsIn > 0 {
 		rows = fmt.Sprintf("%s rows in, %s kept, ", progress.Count(m.Counts.RowsIn), progress.Count(m.Counts.Kept))
+	}
+	if device > 0 {
+		rows += fmt.Sprintf("padding %.1f %%, ", 100*float64(padding)/float64(device))
 	}
 	a.say("done: %d shards, %s%s written to %s in %s", len(m.Inputs), rows, progress.Bytes(float64(bytes)), output,
 		progress.Duration(time.Since(a.begun)))

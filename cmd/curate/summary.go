@@ -134,11 +134,11 @@ func (r *pipelineRun) writeReport(ctx context.Context) error {
 		doc.Domains = nil // one domain shows nothing
 	}
 	for _, model := range r.trained {
-		curve, err := readTrainingLog(ctx, r.app, model.folder)
+		curve, err := readTrainingLog(ctx, r.app, model)
 		if err != nil {
 			return err
 		}
-		doc.Training = append(doc.Training, report.Curve{Name: model.role, Steps: curve})
+		doc.Training = append(doc.Training, curve)
 	}
 	store, err := r.app.stores.Folder(ctx, r.config.Output)
 	if err != nil {
@@ -229,35 +229,24 @@ func sortedReasons[R ~string](dropped map[R]int64) []report.ReasonCount {
 	return reasons
 }
 
-// readTrainingLog reads train.jsonl into the points of a curve; a held-out loss
-// belongs to the step it was measured after. A model that came without a log
-// has no curve.
-func readTrainingLog(ctx context.Context, a *app, model string) ([]report.Point, error) {
-	store, err := a.stores.Folder(ctx, model)
+// readTrainingLog reads the train.jsonl of a model. One that came without a log
+// has an empty curve.
+func readTrainingLog(ctx context.Context, a *app, model trainedModel) (report.Curve, error) {
+	store, err := a.stores.Folder(ctx, model.folder)
 	if err != nil {
-		return nil, err
+		return report.Curve{}, err
 	}
 	object, err := store.Open(ctx, train.LogFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return report.Curve{Name: model.role}, nil
 	}
 	if err != nil {
-		return nil, err
+		return report.Curve{}, err
 	}
 	defer object.Close()
 	steps, evals, err := train.DecodeLog(io.NewSectionReader(object, 0, object.Size()))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", joinPlace(model, train.LogFile), err)
+		return report.Curve{}, fmt.Errorf("read %s: %w", joinPlace(model.folder, train.LogFile), err)
 	}
-	heldout := map[int]*float64{}
-	for _, eval := range evals {
-		heldout[eval.Step] = &eval.HeldoutLoss
-	}
-	var points []report.Point
-	for _, step := range steps {
-		points = append(points, report.Point{
-			Step: int64(step.Step), Tokens: step.Tokens, Loss: float64(step.Loss), Heldout: heldout[step.Step], LearningRate: step.LR,
-		})
-	}
-	return points, nil
+	return trainingCurve(model.role, steps, evals), nil
 }

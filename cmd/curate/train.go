@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -27,6 +28,12 @@ type trainFlags struct {
 	BatchSize    int     `yaml:"batch_size"`
 	LearningRate float64 `yaml:"learning_rate"`
 	Warmup       int     `yaml:"warmup_steps"`
+
+	MicroBatch      int                 `yaml:"micro_batch,omitempty"`
+	Precision       lm.Precision        `yaml:"precision,omitempty"`
+	Checkpointing   train.Checkpointing `yaml:"gradient_checkpointing,omitempty"`
+	CheckpointEvery int                 `yaml:"checkpoint_every,omitempty" json:"-"` // decides no byte of the model
+	EvalEvery       int                 `yaml:"eval_every,omitempty"`
 }
 
 // trainOptions say what to train from what.
@@ -58,7 +65,8 @@ func newTrainPriorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "prior --corpus IN... --tokenizer FILE --output DIR",
 		Short:   "train a language model on a sample of the corpus",
-		Example: "  curate train prior --corpus 'pool/*.parquet' --tokenizer tokenizer.json --output out/prior --preset olmo-20m --tokens 400000000",
+		Long:    "Train a language model from random weights on a sample of the corpus. The folder holds the model, its loss log\n(train.jsonl), train.json and a page, train.html. The same command goes on after an interruption.\n\n" + presetHelp(),
+		Example: "  curate train prior --corpus 'pool/*.parquet' --tokenizer tokenizer.json --output out/prior --preset olmo-20m --tokens 400000000\n  curate train prior --corpus pool/ --tokenizer tokenizer.json --output out/prior --preset olmo-150m --batch-size 256 --micro-batch 32 --gradient-checkpointing",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--tokenizer": opt.Tokenizer, "--output": opt.Output, "--preset": opt.Preset}); err != nil {
 				return err
@@ -84,6 +92,7 @@ func newTrainConditionalCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "conditional --from DIR --target IN... --output DIR",
 		Short:   "fine-tune a prior on the target",
+		Long:    "Fine-tune a language model on the target. The prior may be of any family that curate loads (see docs/TRAINING.md);\nits tokenizer is used and copied. Weights of 16 bits are widened: training and the model it writes are float32.",
 		Example: "  curate train conditional --from out/prior --target target.parquet --output out/conditional\n  curate train conditional --from s3://b/prior --target s3://b/target/ --output s3://b/conditional",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireFlags(map[string]string{"--from": opt.From, "--output": opt.Output}); err != nil {
@@ -107,22 +116,69 @@ func addTrainFlags(flags *pflag.FlagSet, opt *trainOptions) {
 	flags.StringVarP(&opt.Output, "output", "o", "", "folder for the model")
 	flags.Int64Var(&opt.Tokens, "tokens", 0, "tokens to train on; 0 means all, --epochs times")
 	flags.IntVar(&opt.Epochs, "epochs", max(1, opt.Epochs), "passes over the data when --tokens is 0")
-	flags.IntVar(&opt.BatchSize, "batch-size", 0, "sequences of a step; 0 means the preset's")
+	flags.IntVar(&opt.BatchSize, "batch-size", 0, "sequences of a step; 0 means 8 to 256 (the paper's), as many as leave 200 steps")
+	flags.IntVar(&opt.MicroBatch, "micro-batch", 0, "sequences whose activations are held at a time, gradients are added up over the batch; 0 means what fits")
 	flags.IntVar(&opt.SequenceLength, "sequence-length", 512, "tokens of a sequence")
 	flags.Float64Var(&opt.LearningRate, "learning-rate", 0, "peak learning rate; 0 means the paper's 1e-3")
 	flags.IntVar(&opt.Warmup, "warmup-steps", 0, "steps of linear warm-up; 0 means 5 % of all steps")
+	flags.StringVar((*string)(&opt.Precision), "precision", string(lm.AutoPrecision), "forward and backward pass in f32 or bf16; auto is bf16 on xla:cuda; weights and optimizer are float32 in both")
+	flags.StringVar((*string)(&opt.Checkpointing), "gradient-checkpointing", string(train.AutoCheckpointing), "compute layers again in the backward pass, for memory: on, off, or auto where a batch would not fit")
+	flags.Lookup("gradient-checkpointing").NoOptDefVal = string(train.CheckpointingOn)
+	flags.IntVar(&opt.CheckpointEvery, "checkpoint-every", 0, "steps between checkpoints; 0 means an eighth of the run, at most 1000")
+	flags.IntVar(&opt.EvalEvery, "eval-every", 0, "steps between held-out losses; 0 means a quarter of the run, -1 only at start and end")
 	flags.Uint64Var(&opt.Seed, "seed", 0, "seed of initial weights, sampling and order")
 	addBackendFlag(flags, &opt.Backend)
 	addColumnFlags(flags, &opt.Columns)
 }
 
+// settled are the choices with those that were left out.
+func (f trainFlags) settled() trainFlags {
+	f.Precision = cmp.Or(f.Precision, lm.AutoPrecision)
+	f.Checkpointing = cmp.Or(f.Checkpointing, train.AutoCheckpointing)
+	return f
+}
+
+// options are those of a run into a local folder.
+func (o trainOptions) options(work string) train.Options {
+	return train.Options{
+		Output: work, SequenceLength: o.SequenceLength, BatchSize: o.BatchSize, Tokens: o.Tokens, Epochs: o.Epochs,
+		Seed: o.Seed, LearningRate: o.LearningRate, WarmupSteps: o.Warmup, MicroBatch: o.MicroBatch, Precision: o.Precision,
+		Checkpointing: o.Checkpointing, CheckpointEvery: o.CheckpointEvery, EvalEvery: o.EvalEvery,
+	}
+}
+
+// validate names the choices that no run can have.
+func (o trainOptions) validate() error {
+	return o.options(o.Output).Defaults(o.SequenceLength).Validate()
+}
+
+// presetHelp lists the presets with their sizes under the paper's tokenizer.
+func presetHelp() string {
+	const vocabulary, length = 50280, 512
+	text := "Presets, with the parameters of the layers, and of all with the two matrices of a vocabulary of 50,280:\n"
+	for _, name := range lm.PresetNames() {
+		config, err := lm.Preset(name, vocabulary, length)
+		if err != nil {
+			continue
+		}
+		all := config.NumParams()
+		text += fmt.Sprintf("  %-10s %8s %8s   width %d, %d layers, %d heads, MLP %d\n", name,
+			millions(all-2*int64(config.Embeddings*config.Width)), millions(all), config.Width, config.Layers, config.Heads, config.Hidden)
+	}
+	return text
+}
+
 // runTrain trains one model unless the folder holds exactly that model.
 func runTrain(ctx context.Context, a *app, inputs []shards.Input, opt trainOptions) (_ stageResult, err error) {
+	if err := opt.validate(); err != nil {
+		return stageResult{}, usageError{err}
+	}
 	s, ctx, err := newStage(ctx, a, "train", opt.Output, inputs)
 	if err != nil {
 		return stageResult{}, err
 	}
 	defer s.close(&err)
+	opt.trainFlags = opt.trainFlags.settled()
 	s.options = map[string]any{"role": opt.Role, "training": opt.trainFlags, "sequence_length": opt.SequenceLength, "seed": opt.Seed, "text_column": opt.Columns.Text}
 	tokenizerFile := opt.Tokenizer
 	if opt.From != "" {
@@ -165,11 +221,8 @@ func (s *stage) train(ctx context.Context, tok *tokenizer.Tokenizer, work string
 	defer be.Close()
 	s.backend = be.Name
 	var task *progress.Task
-	options := train.Options{
-		Output: work, SequenceLength: opt.SequenceLength, BatchSize: opt.BatchSize, Tokens: opt.Tokens, Epochs: opt.Epochs,
-		Seed: opt.Seed, LearningRate: opt.LearningRate, WarmupSteps: opt.Warmup,
-		Events: trainEvents(s.app, opt.Role, &task),
-	}
+	options := opt.options(work)
+	options.Events = trainEvents(s.app, opt.Role, &task)
 	corpus := train.Corpus{Source: corpusSource{inputs, opt.Columns}, Key: s.dataKey()}
 	result, err := train.Run(ctx, be, model, tok, corpus, options)
 	if task != nil {
@@ -179,7 +232,7 @@ func (s *stage) train(ctx context.Context, tok *tokenizer.Tokenizer, work string
 		return fmt.Errorf("train %s: %w", opt.Role, err)
 	}
 	s.detail = result
-	return nil
+	return writeTrainPage(work, opt, model.Config, result)
 }
 
 // trainEvents shows training as a progress task, which begins once the corpus

@@ -20,6 +20,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 	}
 	unknownKey := file("unknown.yaml", "inputs: [x]\noutput: y\nselekt: {keep_rows: 1}\n")
 	faults := file("faults.yaml", "inputs: []\nselect: {keep_fraction: 2}\n")
+	trainingKeys := file("training.yaml", "inputs: [x]\noutput: y\ntokenizer: t\nprior: {preset: olmo-nano, precision: int8}\nconditional: {target: [z], batch_size: 6, micro_batch: 4}\nselect: {keep_rows: 1}\n")
 	badYAML := file("bad.yaml", "inputs: [")
 	cases := []struct {
 		name string
@@ -34,11 +35,16 @@ func TestMistakesGetClearErrors(t *testing.T) {
 		{"input that is not there", []string{"inspect", filepath.Join(dir, "none.parquet")}, exitUsage, []string{"none.parquet"}},
 		{"glob without a match", []string{"inspect", filepath.Join(dir, "*.parquet")}, exitUsage, []string{"*.parquet"}},
 		{"unit", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--unit", "page", unknownKey}, exitUsage, []string{"page", "document"}},
+		{"precision and devices", []string{"score", "--prior", "a", "--conditional", "b", "--output", "c", "--precision", "f16", "--devices", "0", unknownKey}, exitUsage, []string{"f16", "bf16", `devices "0"`}},
 		{"two budgets", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--keep-tokens", "2"}, exitUsage, []string{"exactly one"}},
 		{"no budget", []string{"select", "--scores", "a", "--output", "b"}, exitUsage, []string{"exactly one"}},
 		{"method", []string{"select", "--scores", "a", "--output", "b", "--keep-rows", "1", "--method", "best"}, exitUsage, []string{"best", "color"}},
 		{"scores that are not there", []string{"select", "--scores", filepath.Join(dir, "no"), "--output", filepath.Join(dir, "o"), "--keep-rows", "1"}, exitFailed, []string{"unfinished"}},
 		{"no config", []string{"run", filepath.Join(dir, "no.yaml")}, exitUsage, []string{"no.yaml"}},
+		{"training options", []string{"train", "conditional", "--from", "a", "--output", "b", "--precision", "f8", "--gradient-checkpointing=maybe", "--batch-size", "6", "--micro-batch", "4", file("two.jsonl", `{"text":"x"}`)}, exitUsage, []string{"f8", "maybe", "micro batch 4"}},
+		{"training keys", []string{"run", trainingKeys}, exitUsage, []string{"prior", "int8", "conditional", "micro batch 4"}},
+		{"type of weights", []string{"export", "a", "--output", "b", "--dtype", "int8"}, exitUsage, []string{"int8", "f32, bf16 or f16"}},
+		{"nothing to export", []string{"export", filepath.Join(dir, "no"), "--output", filepath.Join(dir, "o")}, exitFailed, []string{"no"}},
 		{"unknown key", []string{"run", unknownKey}, exitUsage, []string{"selekt"}},
 		{"all faults at once", []string{"run", faults}, exitUsage, []string{"inputs", "output", "prior", "conditional", "fraction"}},
 		{"bad YAML", []string{"run", badYAML}, exitUsage, []string{"bad.yaml"}},
@@ -67,7 +73,7 @@ func TestMistakesGetClearErrors(t *testing.T) {
 
 // TestHelpHasExamples: every command explains itself.
 func TestHelpHasExamples(t *testing.T) {
-	for _, name := range []string{"run", "train prior", "train conditional", "score", "embed", "select", "write", "inspect", "verify", "gc"} {
+	for _, name := range []string{"run", "train prior", "train conditional", "export", "score", "embed", "select", "write", "inspect", "verify", "gc", "doctor"} {
 		stdout, _ := mustCurate(t, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "curate "+name) {
 			t.Errorf("%s --help has no example:\n%s", name, stdout)

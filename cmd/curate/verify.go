@@ -177,7 +177,7 @@ func verifyUnit(ctx context.Context, store shards.Store, stage string, unit shar
 		var choices []shards.Choice
 		choices, err = shards.ReadChoices(ctx, object)
 		rows = int64(len(choices))
-	case "write", "embed":
+	case "write", "embed", "tokenize":
 		rows, err = shards.CheckRows(ctx, store, unit.File)
 	}
 	if err != nil {

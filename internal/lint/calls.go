@@ -18,13 +18,13 @@ var panicking = map[string]string{
 
 // exiting are the files that may end the process, with the reason.
 var exiting = map[string]string{
-	"cmd/curate/main.go":                    "it has the table of exit codes",
-	"scoring/backend/installplugin/main.go": "a program of its own, for the build",
-	"internal/s3server/gateway/main.go":     "a program of its own, for tests",
-	"bench/shardbench/main.go":              "a program of its own, for the benchmarks",
-	"bench/ofdsbench/main.go":               "a program of its own, for the benchmarks",
-	"bench/qualitybench/main.go":            "a program of its own, for the benchmarks",
-	"bench/scoringbench/main.go":            "a program of its own, for the benchmarks",
+	"cmd/curate/main.go":                "it has the table of exit codes",
+	"internal/s3server/gateway/main.go": "a program of its own, for tests",
+	"bench/shardbench/main.go":          "a program of its own, for the benchmarks",
+	"bench/ofdsbench/main.go":           "a program of its own, for the benchmarks",
+	"bench/qualitybench/main.go":        "a program of its own, for the benchmarks",
+	"bench/matmulbench/main.go":         "a program of its own, for the benchmarks",
+	"bench/scoringbench/main.go":        "a program of its own, for the benchmarks",
 }
 
 // checkCalls wants panic and exit in their places only. Tests are free.

@@ -20,13 +20,18 @@ var forbidden = [][2]string{
 	{"--index", "-url"},
 }
 
+// hosted are the files that may name the package index, with the reason.
+var hosted = map[string]string{
+	"scoring/backend/install/fetch.go": "it fetches plugins without pip, so it has to know where from",
+}
+
 // checkWords wants none of the forbidden words in any file.
 func (m *module) checkWords() {
 	for _, f := range m.texts {
 		for i, line := range bytes.Split(f.text, []byte("\n")) {
 			for _, halves := range forbidden {
 				word := halves[0] + halves[1]
-				if bytes.Contains(line, []byte(word)) {
+				if bytes.Contains(line, []byte(word)) && !(hosted[f.path] != "" && halves[0] == "pypi") {
 					m.found = append(m.found, Violation{f.path, i + 1, "words", fmt.Sprintf("%q is of one machine: leave it out", word)})
 				}
 			}

@@ -11,8 +11,8 @@ import (
 // groups of equal size.
 const mostPoints = 500
 
-// rateHeight is the height in pixels of the strip of learning rates.
-const rateHeight = 34.0
+// stripHeight is the height in pixels of the strips below a curve.
+const stripHeight = 34.0
 
 // curveChart is one training run.
 type curveChart struct {
@@ -24,12 +24,16 @@ type curveChart struct {
 	Raw, Smooth    string // path data in the nested box
 	Held           []heldDot
 	HeldLine       string
-	Rate           string // path data of the learning rates, empty without
-	RateLabel      string
+	Strips         []strip
 	Table          []curveRow
 	Height, Bottom coord
-	RateHeight     coord
 	Hue            string
+}
+
+// strip is a small chart below a curve, of something that begins at zero.
+type strip struct {
+	ID, Label, Path string
+	Height          coord
 }
 
 // heldDot is one held-out loss. X is percent.
@@ -54,49 +58,66 @@ func newCurveChart(c Curve, hue string) *curveChart {
 	out.XLabel, out.YLabel = xLabel, "loss, nats per token"
 	drawn := thin(points, mostPoints)
 	smooth := smoothed(drawn, xOf)
-	low, high := lossRange(drawn, smooth, points)
+	held := heldPoints(c, points)
+	low, high := lossRange(drawn, smooth, held)
 	x := across(min(0, xOf(points[0])), xOf(points[len(points)-1]))
 	y := down(low, high, chartHeight)
 	out.X, out.Y = x.ticks(5, func(v, _ float64) string { return compact(v) }), y.ticks(5, real)
 	box := axis{x.low, x.high, 0, boxWidth}
 	out.Raw = path(drawn, func(p Point) (coord, coord) { return box.at(xOf(p)), y.at(min(p.Loss, high)) })
 	out.Smooth = path(smooth, func(p Point) (coord, coord) { return box.at(xOf(p)), y.at(p.Loss) })
-	held := slices.DeleteFunc(slices.Clone(points), func(p Point) bool { return p.Heldout == nil || !finite(*p.Heldout) })
 	heldY := func(p Point) coord { return y.at(*p.Heldout) }
 	out.HeldLine = path(held, func(p Point) (coord, coord) { return box.at(xOf(p)), heldY(p) })
 	for _, p := range held {
 		out.Held = append(out.Held, heldDot{x.at(xOf(p)), heldY(p),
 			fmt.Sprintf("held-out loss %s after %s tokens", fixed(*p.Heldout, 3), count(p.Tokens))})
 	}
-	out.addRates(drawn, func(p Point) coord { return box.at(xOf(p)) })
+	boxX := func(p Point) coord { return box.at(xOf(p)) }
+	out.addStrip("rate", "learning rate, highest", scientific, drawn, boxX, func(p Point) float64 { return p.LearningRate })
+	out.addStrip("norm", "gradient norm before clipping, highest", func(v float64) string { return decimal(v, 3) }, drawn, boxX, func(p Point) float64 { return p.GradNorm })
 	out.Summary = summary(points, smooth, held)
 	out.Description = "Training loss of the " + out.Name + " model in nats per token. " + out.Summary
 	out.Table = curveTable(points)
+	if len(held) > 0 && held[0].Step == 0 {
+		out.Table = slices.Insert(out.Table, 0, curveRow{Step: "0", Tokens: "0", Heldout: fixed(*held[0].Heldout, 3)})
+	}
 	return out
 }
 
-// addRates draws the learning rates as a strip under the axis.
-func (c *curveChart) addRates(points []Point, x func(Point) coord) {
+// heldPoints are the points with a held-out loss, the one before the first step included.
+func heldPoints(c Curve, points []Point) []Point {
+	measured := func(p Point) bool { return p.Heldout != nil && finite(*p.Heldout) }
+	var held []Point
+	if start := (Point{Heldout: c.HeldoutFrom}); measured(start) {
+		held = append(held, start)
+	}
+	for _, p := range points {
+		if measured(p) {
+			held = append(held, p)
+		}
+	}
+	return held
+}
+
+// addStrip draws a quantity as a strip under the axis, unless it is zero throughout.
+func (c *curveChart) addStrip(id, label string, show func(float64) string, points []Point, x func(Point) coord, of func(Point) float64) {
+	value := func(p Point) float64 {
+		if v := of(p); finite(v) {
+			return max(0, v)
+		}
+		return 0
+	}
 	top := 0.0
 	for _, p := range points {
-		top = max(top, rate(p))
+		top = max(top, value(p))
 	}
 	if top == 0 {
 		return
 	}
-	y := down(0, top, rateHeight)
-	line := path(points, func(p Point) (coord, coord) { return x(p), y.at(rate(p)) })
-	c.Rate = line + fmt.Sprintf("L%v %vL%v %vZ", x(points[len(points)-1]), coord(rateHeight), x(points[0]), coord(rateHeight))
-	c.RateLabel = "learning rate, highest " + scientific(top)
-	c.RateHeight = rateHeight
-}
-
-// rate is the learning rate of a point, zero when it is not a sensible one.
-func rate(p Point) float64 {
-	if !finite(p.LearningRate) {
-		return 0
-	}
-	return max(0, p.LearningRate)
+	y := down(0, top, stripHeight)
+	line := path(points, func(p Point) (coord, coord) { return x(p), y.at(value(p)) })
+	line += fmt.Sprintf("L%v %vL%v %vZ", x(points[len(points)-1]), coord(stripHeight), x(points[0]), coord(stripHeight))
+	c.Strips = append(c.Strips, strip{id, label + " " + show(top), line, stripHeight})
 }
 
 // scientific writes 0.002 as 2e-3, as configurations of training do.

@@ -69,8 +69,9 @@ type Losses struct{ Prior, Conditional []Bin }
 
 // Curve is the log of one training run.
 type Curve struct {
-	Name  string // such as "prior"
-	Steps []Point
+	Name        string // such as "prior"
+	Steps       []Point
+	HeldoutFrom *float64 // held-out loss before the first step, nil where it was not measured
 }
 
 // Point is one logged step.
@@ -79,6 +80,7 @@ type Point struct {
 	Loss         float64  // training loss of the step
 	Heldout      *float64 // loss on held-out data, nil where it was not measured
 	LearningRate float64
+	GradNorm     float64 // of the step's gradient, before clipping
 }
 
 // Domain is the part of the pool, and of what was kept, that has one domain.
@@ -107,7 +109,7 @@ type Sample struct {
 	Text               string // any bytes; the page shows the first part
 }
 
-//go:embed page.html charts.html shared.html style.css ofds.html ofdsparts.html ofds.css
+//go:embed page.html charts.html shared.html style.css training.html ofds.html ofdsparts.html ofds.css
 var files embed.FS
 
 // Write writes the page. Errors are those of w.

@@ -23,8 +23,12 @@ const (
 	Go   = "go"
 )
 
-// ErrNoPlugin says that no plugin of the wanted kind is installed.
-var ErrNoPlugin = errors.New("no XLA plugin is installed")
+// ErrNoPlugin says that no plugin of the wanted kind is installed, ErrNoGPU that
+// there is a plugin for CUDA but nothing that it could run on.
+var (
+	ErrNoPlugin = errors.New("no XLA plugin is installed")
+	ErrNoGPU    = errors.New("no GPU")
+)
 
 // Backend is an open device.
 type Backend struct {

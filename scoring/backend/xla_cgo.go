@@ -71,10 +71,10 @@ func openXLA(spec string) (*Backend, error) {
 func prepareCUDA(plugin string) error {
 	driver, err := Driver(false)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrNoGPU, err)
 	}
 	if len(driver.GPUs) == 0 {
-		return fmt.Errorf("NVIDIA's driver (CUDA %s) shows no GPU", driver.Version())
+		return fmt.Errorf("%w: NVIDIA's driver (CUDA %s) shows none", ErrNoGPU, driver.Version())
 	}
 	nvidia := filepath.Join(filepath.Dir(filepath.Dir(plugin)), "nvidia") // the plugin's own run path
 	for _, library := range cudaLibraries {

@@ -15,15 +15,29 @@ type batch struct {
 	held         [][]int
 }
 
+// manyRows is from how many rows of a batch on the last rows of a call go in
+// batches of an eighth: empty rows of a large batch cost more than code for
+// another shape.
+const manyRows = 32
+
 // plan packs windows into rows of T tokens and takes BatchTokens/T rows at a
-// time. One shape serves all batches, since each shape is compiled. What is
+// time. One or two shapes serve all batches, since each shape is compiled. What is
 // beside what depends on the windows and T alone; the last batch may have empty rows.
 func plan(windows []pipeline.Window, o ScorerOptions) []batch {
 	rows := max(1, o.BatchTokens/o.SequenceLength)
+	held := pack(windows, o.SequenceLength)
 	var batches []batch
-	for held := range slices.Chunk(pack(windows, o.SequenceLength), rows) {
-		batches = append(batches, batch{rows, o.SequenceLength, held})
+	take := func(from, to, rows int) {
+		for held := range slices.Chunk(held[from:to], rows) {
+			batches = append(batches, batch{rows, o.SequenceLength, held})
+		}
 	}
+	full := len(held)
+	if rows >= manyRows {
+		full -= full % rows
+	}
+	take(0, full, rows)
+	take(full, len(held), max(1, rows/8))
 	return batches
 }
 

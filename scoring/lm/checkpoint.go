@@ -8,12 +8,27 @@ import (
 	"github.com/curate-data/curate/scoring/safetensors"
 )
 
-// readParams reads a model's tensors, under any of the names that checkpoints of
-// its family give them, and returns them under the names of ParamSpecs.
+// readParams reads a model's tensors.
 func readParams(c Config, weights *safetensors.File) ([]Param, error) {
-	f, err := familyOf(c.Family)
+	var params []Param
+	err := eachParam(c, weights, func(p Param) error {
+		p.Data = slices.Clone(p.Data)
+		params = append(params, p)
+		return nil
+	})
 	if err != nil {
 		return nil, err
+	}
+	return params, nil
+}
+
+// eachParam reads a model's tensors, under any of the names that checkpoints of
+// its family give them, and hands them over one at a time under the names of
+// ParamSpecs. Their data is valid until use returns.
+func eachParam(c Config, weights *safetensors.File, use func(Param) error) error {
+	f, err := familyOf(c.Family)
+	if err != nil {
+		return err
 	}
 	have := weights.Names()
 	wanted := ParamSpecs(c)
@@ -25,21 +40,19 @@ func readParams(c Config, weights *safetensors.File) ([]Param, error) {
 		return spared && name == spare.Name || slices.ContainsFunc(f.ignored, func(end string) bool { return strings.HasSuffix(name, end) })
 	}
 	if err := weights.Match(stored, ignored); err != nil {
-		return nil, err
+		return err
 	}
-	params, err := weights.ReadAll(stored)
-	if err != nil {
-		return nil, err
-	}
-	if spared {
-		if err := checkSpare(weights, spare, params[0]); err != nil {
-			return nil, err
+	i := 0
+	return weights.ReadEach(stored, func(p Param) error {
+		if spared && i == 0 {
+			if err := checkSpare(weights, spare, p); err != nil {
+				return err
+			}
 		}
-	}
-	for i := range params {
-		params[i].Name = wanted[i].Name
-	}
-	return params, nil
+		p.Name = wanted[i].Name
+		i++
+		return use(p)
+	})
 }
 
 // stored returns specs under the names that they have among those of a file.

@@ -128,6 +128,16 @@ func (c Config) WithSpecialTokens(endOfText, padding int) (Config, error) {
 	return c.with("pad_token_id", padding)
 }
 
+// PadTokenID returns the id of the token that fills up batches in other
+// programs; NoToken where the file names none. Nothing here needs it.
+func (c Config) PadTokenID() int {
+	id := NoToken
+	if raw, ok := c.Keys["pad_token_id"]; ok && json.Unmarshal(raw, &id) != nil {
+		return NoToken
+	}
+	return id
+}
+
 // with returns the configuration with a key set that does not decide the maths.
 func (c Config) with(key string, value any) (Config, error) {
 	raw, err := json.Marshal(value)

@@ -15,7 +15,7 @@
 // linear layer has a bias; the head is not tied to the embedding. The oracle is
 // class OLMo of ai2-olmo 0.6.0.
 //
-// A model folder is what hf_olmo publishes: config.json with the keys of OLMo's
-// ModelConfig, model.safetensors with names "model.transformer...", and
-// tokenizer.json.
+// A model folder is what its family publishes (docs/MODELS.md): config.json,
+// model.safetensors and tokenizer.json. That of hf_olmo has the keys of OLMo's
+// ModelConfig and names "model.transformer...".
 package lm

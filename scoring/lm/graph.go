@@ -15,10 +15,14 @@ type Inputs struct {
 	// documents: a token sees those of its own segment only, and its position
 	// counts from the segment's beginning. Both nil: a row is one document.
 	Segments, Positions *graph.Node
+	// Recompute keeps only the input of each layer for the backward pass, which
+	// computes the layer again (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+	Recompute bool
 }
 
 // Losses builds the decoder's graph on params, which are in the order of
-// ParamSpecs and of one type, float32 or bfloat16. It returns, [B,T-1] float32 each and
+// ParamSpecs. The matrices of layers (LinearWeights) are of one type, float32 or bfloat16, in which
+// the decoder computes; the others are of that type or float32. It returns, [B,T-1] float32 each and
 // for the position that predicts token t+1: the loss, -ln p(token t+1 | tokens
 // before it) in nats, and logZ, the log of the softmax's denominator, which
 // training regularises. The softmax runs over all Embeddings rows of the head.
@@ -49,6 +53,7 @@ func Losses(c Config, params []*graph.Node, in Inputs) (loss, logZ *graph.Node) 
 type decoder struct {
 	Arch
 	in     Inputs
+	dtype  dtypes.DType // of what layers read and write
 	global map[role]*graph.Node
 	layers []map[role]*graph.Node
 	rope   rope
@@ -70,6 +75,7 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 			m.layers[p.layer][p.role] = params[i]
 		}
 	}
+	m.dtype = m.layers[0][attnOut].DType()
 	if a.Rope.Dim > 0 {
 		m.rope = newRope(a.Rope, in)
 	}
@@ -86,17 +92,24 @@ func (m *decoder) hidden() *graph.Node {
 	// all layers write, and bfloat16 has 8 bits for it.
 	x = graph.ConvertDType(x, dtypes.Float32)
 	for i, w := range m.layers {
+		if m.in.Recompute {
+			x = x.Checkpoint()
+		}
 		x = m.block(x, w, i)
+	}
+	if m.in.Recompute {
+		x = x.StopCheckpoint()
 	}
 	return m.norm(x, m.global[finalNorm], m.global[finalNormBias])
 }
 
 // head returns the head's weights, [V,d].
 func (m *decoder) head() *graph.Node {
+	w := m.global[head]
 	if m.Tied {
-		return m.global[embedding]
+		w = m.global[embedding]
 	}
-	return m.global[head]
+	return graph.ConvertDType(w, m.dtype)
 }
 
 func (m *decoder) learnedPositions(rows, x *graph.Node) *graph.Node {

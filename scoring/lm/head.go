@@ -30,8 +30,10 @@ func mostColumns(dtype dtypes.DType) int {
 func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
 	hidden = graph.ConvertDType(hidden, head.DType()) // the target's logit is of the same numbers as the others
 	logZ = logSumExp(hidden, head)
-	rows := graph.Gather(head, graph.ExpandAxes(targets, -1)) // [N,d]
-	target := graph.ReduceSum(graph.Mul(graph.ConvertDType(hidden, dtypes.Float32), graph.ConvertDType(rows, dtypes.Float32)), -1)
+	// Widened before the gather: its gradient adds up what all positions of a
+	// frequent token send, thousands of numbers, which bfloat16 would lose.
+	rows := graph.Gather(graph.ConvertDType(head, dtypes.Float32), graph.ExpandAxes(targets, -1)) // [N,d]
+	target := graph.ReduceSum(graph.Mul(graph.ConvertDType(hidden, dtypes.Float32), rows), -1)
 	return graph.Sub(logZ, target), logZ
 }
 
@@ -66,16 +68,17 @@ func logSumExp(hidden, head *graph.Node) *graph.Node {
 
 // slicedLogSumExp makes the values slice by slice and gives them a gradient
 // that does the same. gomlx knows custom gradients of one node only, so both
-// inputs are joined in one whose share of the value is exactly zero.
+// inputs are joined in one whose share of the value is exactly zero. It is of
+// float32, so that what arrives and what leaves is not rounded.
 func slicedLogSumExp(hidden, head *graph.Node, parts []slice) *graph.Node {
 	logZ := runningLogSumExp(graph.StopGradient(hidden), graph.StopGradient(head), parts)
 	rows := hidden.Shape().Dim(0)
-	joined := graph.IdentityWithCustomGradient(graph.Concatenate([]*graph.Node{hidden, head}, 0), func(_, v *graph.Node) *graph.Node {
+	both := []*graph.Node{graph.ConvertDType(hidden, dtypes.Float32), graph.ConvertDType(head, dtypes.Float32)}
+	joined := graph.IdentityWithCustomGradient(graph.Concatenate(both, 0), func(_, v *graph.Node) *graph.Node {
 		arriving := graph.Slice(v, graph.AxisRange(0, rows), graph.AxisRange(0, 1)) // [N,1]
 		return logSumExpGradient(hidden, head, logZ, arriving, parts)
 	})
 	carrier := graph.Reshape(graph.Slice(joined, graph.AxisRange(0, rows), graph.AxisRange(0, 1)), rows)
-	carrier = graph.ConvertDType(carrier, dtypes.Float32)
 	return graph.Add(logZ, graph.Sub(carrier, graph.StopGradient(carrier)))
 }
 
@@ -111,8 +114,9 @@ func sumExp(logits, top *graph.Node) *graph.Node {
 	return graph.ReduceAndKeep(graph.Exp(graph.Sub(logits, top)), graph.ReduceSum, -1)
 }
 
-// logSumExpGradient returns the gradients of hidden and head, joined [N+V,d].
-// The derivative of logZ by a logit is its probability, computed again.
+// logSumExpGradient returns the gradients of hidden and head, joined [N+V,d]
+// float32. The derivative of logZ by a logit is its probability, computed
+// again; it is multiplied in the type of hidden and head, and added up in float32.
 func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) *graph.Node {
 	logZ = graph.ExpandAxes(logZ, -1)
 	heads := map[int]*graph.Node{} // by first column
@@ -123,14 +127,14 @@ func logSumExpGradient(hidden, head, logZ, arriving *graph.Node, parts []slice) 
 		h, w := part.inputs(hidden, head, byHidden)
 		rows := graph.AxisRange(part.row, part.row+part.rows)
 		p := graph.Exp(graph.Sub(logitsOf(h, w), graph.SliceAxis(logZ, 0, rows)))
-		p = graph.Mul(p, graph.SliceAxis(arriving, 0, rows)) // [n,c]
-		share := graph.DotGeneral(p, []int{1}, nil, w, []int{0}, nil)
+		p = graph.ConvertDType(graph.Mul(p, graph.SliceAxis(arriving, 0, rows)), h.DType()) // [n,c]
+		share := graph.Dot(p, w).WithOutputDType(dtypes.Float32).General([]int{1}, nil, []int{0}, nil)
 		if part.column == 0 {
 			byHidden = share
 		} else {
 			byHidden = graph.Add(byHidden, share)
 		}
-		byHead := graph.DotGeneral(p, []int{0}, nil, h, []int{0}, nil)
+		byHead := graph.Dot(p, h).WithOutputDType(dtypes.Float32).General([]int{0}, nil, []int{0}, nil)
 		if earlier := heads[part.column]; earlier != nil {
 			byHead = graph.Add(earlier, byHead)
 		} else {

@@ -32,6 +32,18 @@ func ParamSpecs(c Config) []ParamSpec {
 	return specs
 }
 
+// LinearWeights says of each of ParamSpecs whether it is the matrix of a linear
+// layer, the head included unless it is the embedding. Weight decay acts on these alone
+// (olmo.optim.get_param_groups), and training in bfloat16 rounds these alone: what
+// norms, biases and embeddings add up over a batch wants float32.
+func LinearWeights(c Config) []bool {
+	var linear []bool
+	for _, p := range c.params() {
+		linear = append(linear, len(p.spec.Shape) == 2 && p.role != embedding && p.role != positionRows)
+	}
+	return linear
+}
+
 // NumParams returns the number of weights of a model of this configuration.
 func (c Config) NumParams() int64 {
 	var n int64

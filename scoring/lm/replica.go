@@ -117,10 +117,14 @@ func (r *replica) backOff(rows, length, models int) bool {
 }
 
 func (s *Scorer) notice(r *replica, length int) {
-	if s.options.Notice != nil {
-		s.options.Notice(fmt.Sprintf("%s device %d ran out of memory: going on with batches of %d x %d tokens, models one after the other",
-			s.be.Name, r.device, max(1, r.most/length), length))
+	if s.options.Notice == nil {
+		return
 	}
+	text := fmt.Sprintf("%s device %d ran out of memory: going on with batches of %d x %d tokens", s.be.Name, r.device, max(1, r.most/length), length)
+	if len(s.compiled) > 1 {
+		text += ", one model at a time"
+	}
+	s.options.Notice(text)
 }
 
 // memoryAdvice says what to do when not even one row fits.

@@ -51,17 +51,9 @@ func (f *Folder) configuration() Config { return f.Config }
 // each finds the faults that Load finds. Values that are not finite come out
 // after the last tensor.
 func (f *Folder) each(use func(Param) error) error {
-	err := safetensors.InFolder(f.dir, func(weights *safetensors.File) error { return readWeights(weights, f.Config, use) })
+	err := safetensors.InFolder(f.dir, func(weights *safetensors.File) error { return eachParam(f.Config, weights, use) })
 	if err != nil {
 		return fmt.Errorf("load model %s: %w", f.dir, err)
 	}
 	return nil
-}
-
-func readWeights(weights *safetensors.File, c Config, use func(Param) error) error {
-	specs := ParamSpecs(c)
-	if err := weights.Match(specs, nil); err != nil {
-		return err
-	}
-	return weights.ReadEach(specs, use)
 }

@@ -7,15 +7,22 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/gomlx/compute/dtypes/bfloat16"
+	"github.com/gomlx/compute/dtypes/float16"
 )
 
 // Write writes tensors as F32, in their order. The same tensors give the same
 // bytes.
-func Write(w io.Writer, all []Tensor) error {
+func Write(w io.Writer, all []Tensor) error { return WriteAs(w, all, "F32") }
+
+// WriteAs writes tensors as F32, BF16 or F16, rounded to the nearest value. One
+// that is too large for F16 is an error.
+func WriteAs(w io.Writer, all []Tensor, dtype string) error {
 	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}} // what transformers asks for
 	var at int64
 	for _, t := range all {
-		e := entry{DType: "F32", Offsets: [2]int64{at, at + 4*int64(len(t.Data))}}
+		e := entry{DType: dtype, Offsets: [2]int64{at, at + width(dtype)*int64(len(t.Data))}}
 		for _, dim := range t.Shape {
 			e.Shape = append(e.Shape, int64(dim))
 		}
@@ -36,9 +43,8 @@ func Write(w io.Writer, all []Tensor) error {
 	buffer := make([]byte, 0, 4*chunk)
 	for _, t := range all {
 		for part := range slices.Chunk(t.Data, chunk) {
-			buffer = buffer[:0]
-			for _, v := range part {
-				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+			if buffer, err = narrow(buffer[:0], part, dtype); err != nil {
+				return fmt.Errorf("write tensor %s: %w", t.Name, err)
 			}
 			if _, err := w.Write(buffer); err != nil {
 				return fmt.Errorf("write tensor %s: %w", t.Name, err)
@@ -46,4 +52,29 @@ func Write(w io.Writer, all []Tensor) error {
 		}
 	}
 	return nil
+}
+
+// narrow appends values in a type's bytes.
+func narrow(to []byte, values []float32, dtype string) ([]byte, error) {
+	switch dtype {
+	case "F32":
+		for _, v := range values {
+			to = binary.LittleEndian.AppendUint32(to, math.Float32bits(v))
+		}
+	case "BF16":
+		for _, v := range values {
+			to = binary.LittleEndian.AppendUint16(to, uint16(bfloat16.FromFloat32(v)))
+		}
+	case "F16":
+		for _, v := range values {
+			h := float16.FromFloat32(v)
+			if math.IsInf(h.Float64(), 0) && !math.IsInf(float64(v), 0) {
+				return nil, fmt.Errorf("%v is beyond F16, which ends at 65504; take BF16 or F32", v)
+			}
+			to = binary.LittleEndian.AppendUint16(to, uint16(h))
+		}
+	default:
+		return nil, fmt.Errorf("type %q: want F32, BF16 or F16", dtype)
+	}
+	return to, nil
 }

@@ -6,10 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,23 +83,41 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkLongWord encodes one word of 10 MB.
+// BenchmarkLongWord encodes one word of 10 MB, or as many as CURATE_BENCH_WORD says,
+// by bytes and by characters, and reports the most memory that the process had.
 func BenchmarkLongWord(b *testing.B) {
-	tok, err := Load(demoFile)
-	if err != nil {
-		b.Fatal(err)
+	megabytes := 10
+	if text := os.Getenv("CURATE_BENCH_WORD"); text != "" {
+		var err error
+		if megabytes, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
 	}
-	text := bytes.Repeat([]byte("abracadabra"), 10<<20/11)
-	e := tok.NewEncoder()
-	ids := make([]int32, 0, len(text))
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		ids = e.Append(ids[:0], text)
+	text := bytes.Repeat([]byte("abracadabra"), megabytes<<20/11)
+	for name, path := range map[string]string{"bytes": demoFile, "characters": "testdata/sp-tokenizer.json"} {
+		b.Run(name, func(b *testing.B) {
+			tok, err := Load(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			e := tok.NewEncoder()
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Each(text, func([]int32) {})
+			}
+			var usage syscall.Rusage
+			if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(usage.Maxrss)/1024, "MiB-peak")
+		})
 	}
 }
 
-// reportRun appends one line about a run with a fresh Encoder to CURATE_BENCH_RESULTS.
+// reportRun appends one line about a run with a fresh Encoder, and one with a Pool of
+// all processors, to CURATE_BENCH_RESULTS. The checksums of all texts, 4 bytes each,
+// go to a file of that name with .crc behind it.
 func reportRun(b *testing.B, path string, tok *Tokenizer, texts [][]byte) {
 	results := os.Getenv("CURATE_BENCH_RESULTS")
 	if results == "" {
@@ -106,7 +125,6 @@ func reportRun(b *testing.B, path string, tok *Tokenizer, texts [][]byte) {
 	}
 	e := tok.NewEncoder()
 	var ids []int32
-	var sum uint32
 	tokens := 0
 	start, cpu := time.Now(), cpuTime(b)
 	for _, text := range texts {
@@ -114,22 +132,31 @@ func reportRun(b *testing.B, path string, tok *Tokenizer, texts [][]byte) {
 		tokens += len(ids)
 	}
 	wall, cpu := time.Since(start).Seconds(), cpuTime(b)-cpu
-	var raw []byte
+	pool := tok.NewPool(0)
+	all := time.Now()
+	for batch := range slices.Chunk(texts, 1000) {
+		if err := pool.Encode(b.Context(), batch, func(int, []int32) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	wallAll := time.Since(all).Seconds()
+	var sums, raw []byte
 	for _, text := range texts {
 		ids = e.Append(ids[:0], text)
 		raw = raw[:0]
 		for _, id := range ids {
 			raw = binary.LittleEndian.AppendUint32(raw, uint32(id))
 		}
-		sum = crc32.Update(sum, crc32.IEEETable, raw)
+		sums = binary.LittleEndian.AppendUint32(sums, crc32.ChecksumIEEE(raw))
 	}
-	line, err := json.Marshal(map[string]any{
-		"engine": "curate", "tokenizer": path, "wall": wall, "cpu": cpu, "tokens": tokens, "checksum": fmt.Sprintf("%08x", sum),
-	})
+	if err := os.WriteFile(results+".crc", sums, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	line, err := json.Marshal(map[string]any{"tokenizer": path, "wall": wall, "cpu": cpu, "wall_all": wallAll, "tokens": tokens})
 	if err != nil {
 		b.Fatal(err)
 	}
-	f, err := os.OpenFile(results, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(results, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,17 +2,15 @@ package train
 
 import (
 	"math"
-	"strings"
 
 	"github.com/gomlx/gomlx/core/graph"
-
-	"github.com/curate-data/curate/scoring/lm"
 )
 
 // update is one step of AdamW as torch.optim.AdamW takes it, on gradients
 // clipped to a global norm as torch.nn.utils.clip_grad_norm_ does. rates are
 // those of ratesAt. It returns weights, first and second moments, and the norm
-// before clipping.
+// before clipping. Weight decay acts on the matrices of linear layers, not on
+// embeddings, biases and norms.
 func (e *engine) update(params, first, second, grads []*graph.Node, rates *graph.Node) (out []*graph.Node, norm *graph.Node) {
 	var sum *graph.Node
 	for _, g := range grads {
@@ -35,19 +33,13 @@ func (e *engine) update(params, first, second, grads []*graph.Node, rates *graph
 		v := graph.Add(graph.MulScalar(second[i], e.opt.Beta2), graph.MulScalar(graph.Square(g), 1-e.opt.Beta2))
 		root := graph.AddScalar(graph.Mul(graph.Sqrt(v), rootScale), e.opt.Eps)
 		p := params[i]
-		if e.opt.WeightDecay > 0 && decays(e.specs[i]) {
+		if e.opt.WeightDecay > 0 && e.linear[i] {
 			p = graph.Mul(p, graph.OneMinus(decay))
 		}
 		out[i] = graph.Sub(p, graph.Mul(graph.Div(m, root), stepSize))
 		out[n+i], out[2*n+i] = m, v
 	}
 	return out, norm
-}
-
-// decays says whether weight decay acts on a parameter: on linear layers, not
-// on embeddings and norms (olmo.optim.get_param_groups).
-func decays(spec lm.ParamSpec) bool {
-	return len(spec.Shape) == 2 && !strings.HasSuffix(spec.Name, "wte.weight")
 }
 
 // ratesAt returns what changes from step to step: the step size with the first

@@ -48,9 +48,9 @@ type draw struct {
 // reader tokenises a corpus and draws its rows.
 type reader struct {
 	draw    draw
-	encoder *tokenizer.Encoder
+	pool    *tokenizer.Pool
 	eos     int32
-	ids     []int32
+	ids     []int32 // of the row that is being encoded
 	counts  Counts
 	train   *tally
 	held    *tally
@@ -60,7 +60,7 @@ type reader struct {
 func newReader(d draw, tok *tokenizer.Tokenizer, eos int32) *reader {
 	nominal := int(d.heldoutFraction * buckets)
 	return &reader{
-		draw: d, encoder: tok.NewEncoder(), eos: eos, nominal: nominal,
+		draw: d, pool: tok.NewPool(0), eos: eos, nominal: nominal,
 		counts: Counts{Skipped: map[pipeline.Reason]int64{}},
 		train:  newTally(d.budget, buckets), held: newTally(d.heldoutMax, nominal),
 	}
@@ -89,21 +89,45 @@ func (r *reader) batch(ctx context.Context, b pipeline.Batch, to *spoolWriter) e
 	if !ok {
 		return fmt.Errorf("read corpus %s: column 0 is %s, want binary text", b.Shard, b.Record.Column(0).DataType())
 	}
+	var rows []drawnRow
+	var good [][]byte
 	for i := range texts.Len() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		r.counts.Rows++
 		text, reason := textOf(texts, i)
 		if reason != "" {
 			r.counts.Skipped[reason]++
 			continue
 		}
-		if err := r.row(b.RowID(i), text, to); err != nil {
-			return fmt.Errorf("tokenise %s row %d: %w", b.Shard, b.FirstRow+int64(i), err)
+		// What is not drawn by now never will be: the cut only falls.
+		if row := r.place(b.RowID(i)); row.in.in(row.bucket) {
+			rows, good = append(rows, row), append(good, text)
 		}
 	}
-	return nil
+	return r.encode(ctx, rows, good, to)
+}
+
+// encode tokenises rows side by side and spools them in order.
+func (r *reader) encode(ctx context.Context, rows []drawnRow, texts [][]byte, to *spoolWriter) error {
+	var failed error
+	done := 0 // rows that are spooled
+	finish := func(until int) {
+		for ; done < until && failed == nil; done++ {
+			if err := r.spool(rows[done], to); err != nil {
+				failed = fmt.Errorf("tokenise %s row %d: %w", rows[done].id.Shard, rows[done].id.Row, err)
+			}
+			r.ids = r.ids[:0]
+		}
+	}
+	r.ids = r.ids[:0]
+	err := r.pool.Encode(ctx, texts, func(i int, ids []int32) {
+		finish(i)
+		r.ids = append(r.ids, ids...)
+	})
+	if err != nil {
+		return err
+	}
+	finish(len(rows))
+	return failed
 }
 
 // textOf returns the text of row i, or why it cannot be trained on.
@@ -121,24 +145,35 @@ func textOf(texts *array.Binary, i int) ([]byte, pipeline.Reason) {
 	return text, ""
 }
 
-// row draws one row and spools its tokens if it may be used.
-func (r *reader) row(id pipeline.RowID, text []byte, to *spoolWriter) error {
+// drawnRow is a row that may be used, and what for.
+type drawnRow struct {
+	id     pipeline.RowID
+	record spoolRecord
+	in     *tally
+	bucket int
+}
+
+// place finds out what a row may be used for.
+func (r *reader) place(id pipeline.RowID) drawnRow {
 	record := spoolRecord{
 		train: bucketOf(rowHash(r.draw.seed, saltBudget, id)),
 		held:  bucketOf(rowHash(r.draw.seed, saltHeldout, id)),
 	}
-	in := r.train
-	bucket := record.train
 	if record.held < r.nominal {
-		in, bucket = r.held, record.held
+		return drawnRow{id, record, r.held, record.held}
 	}
-	if !in.in(bucket) {
+	return drawnRow{id, record, r.train, record.train}
+}
+
+// spool appends the tokens of a row, r.ids, if it may be used still.
+func (r *reader) spool(row drawnRow, to *spoolWriter) error {
+	if !row.in.in(row.bucket) {
 		return nil
 	}
-	r.ids = append(r.encoder.Append(r.ids[:0], text), r.eos)
-	record.ids = r.ids
-	in.add(bucket, int64(len(r.ids)))
-	return to.append(record)
+	r.ids = append(r.ids, r.eos)
+	row.record.ids = r.ids
+	row.in.add(row.bucket, int64(len(r.ids)))
+	return to.append(row.record)
 }
 
 // extend raises the cut of the hold-out hash above its nominal share when the

@@ -2,7 +2,9 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -13,13 +15,14 @@ import (
 // engine holds weights and moments on the device, and the compiled graphs that
 // change them. It serves one goroutine.
 type engine struct {
-	be    *backend.Backend
-	model lm.Config
-	specs []lm.ParamSpec
-	opt   Options
-	plan  Plan
+	be     *backend.Backend
+	model  lm.Config
+	specs  []lm.ParamSpec
+	linear []bool // which specs are matrices of linear layers
+	opt    Options
+	plan   Plan
 
-	// One tensor per spec: weights, first and second moments.
+	// One float32 tensor per spec: weights, first and second moments.
 	params, first, second []*tensors.Tensor
 
 	whole      *graph.Exec // loss, gradient and update of a whole batch in one graph
@@ -30,7 +33,7 @@ type engine struct {
 
 // newEngine compiles nothing yet: the first call of a graph does.
 func newEngine(be *backend.Backend, model lm.Config, opt Options, plan Plan) (*engine, error) {
-	e := &engine{be: be, model: model, specs: lm.ParamSpecs(model), opt: opt, plan: plan}
+	e := &engine{be: be, model: model, specs: lm.ParamSpecs(model), linear: lm.LinearWeights(model), opt: opt, plan: plan}
 	err := backend.Catch("build training graphs", func() (err error) {
 		if e.eval, err = graph.NewExec(be.Backend, e.evalGraph); err != nil {
 			return err
@@ -62,9 +65,24 @@ func zeros(spec lm.ParamSpec) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(make([]float32, spec.Size()), spec.Shape...)
 }
 
+// computed returns the weights as the decoder takes them: with the matrices of
+// linear layers rounded to bfloat16, if the plan says so. Gradients arrive at the weights in float32.
+func (e *engine) computed(params []*graph.Node) []*graph.Node {
+	if e.plan.Precision != lm.BFloat16 {
+		return params
+	}
+	rounded := slices.Clone(params)
+	for i, linear := range e.linear {
+		if linear {
+			rounded[i] = graph.ConvertDType(params[i], dtypes.BFloat16)
+		}
+	}
+	return rounded
+}
+
 // lossOf returns the mean loss and the weighted z-loss of tokens [B,T].
 func (e *engine) lossOf(params []*graph.Node, tokens *graph.Node) (loss, z *graph.Node) {
-	losses, logZ := lm.Losses(e.model, params, lm.Inputs{Tokens: tokens})
+	losses, logZ := lm.Losses(e.model, e.computed(params), lm.Inputs{Tokens: tokens, Recompute: e.plan.Recompute})
 	return graph.ReduceAllMean(losses), graph.MulScalar(graph.ReduceAllMean(graph.Square(logZ)), e.opt.ZLoss)
 }
 
@@ -111,7 +129,7 @@ func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
 // evalGraph takes weights and tokens [B,T] and returns mean losses [B].
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	n := len(e.specs)
-	losses, _ := lm.Losses(e.model, in[:n], lm.Inputs{Tokens: in[n]})
+	losses, _ := lm.Losses(e.model, e.computed(in[:n]), lm.Inputs{Tokens: in[n]})
 	return []*graph.Node{graph.ReduceMean(losses, -1)}
 }
 

@@ -37,6 +37,18 @@ func TestStepsAreTorchs(t *testing.T) {
 	})
 }
 
+// options are those of a golden run, in whole batches.
+func (g golden) options(name string) (Options, Plan) {
+	o := g.Runs[name].Options
+	opt := Options{
+		Output: "unused", LearningRate: o.LR, Beta1: o.Betas[0], Beta2: o.Betas[1], Eps: o.Eps, WeightDecay: o.WeightDecay,
+		ClipNorm: o.Clip, ZLoss: o.ZLoss, SequenceLength: g.Length,
+	}
+	return opt, Plan{
+		SequenceLength: g.Length, BatchSize: g.Batch, MicroBatch: g.Batch, Steps: len(g.Batches), WarmupSteps: o.Warmup, Precision: lm.Float32,
+	}
+}
+
 func compareRun(t *testing.T, be *backend.Backend, g golden, name string, micro int) {
 	const tolerance = 1e-3 // relative beyond 1; losses are near 7 nats, norms near 4
 	run := g.Runs[name]
@@ -44,12 +56,8 @@ func compareRun(t *testing.T, be *backend.Backend, g golden, name string, micro 
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := run.Options
-	opt := Options{
-		Output: "unused", LearningRate: o.LR, Beta1: o.Betas[0], Beta2: o.Betas[1], Eps: o.Eps, WeightDecay: o.WeightDecay,
-		ClipNorm: o.Clip, ZLoss: o.ZLoss, SequenceLength: g.Length,
-	}
-	plan := Plan{SequenceLength: g.Length, BatchSize: g.Batch, MicroBatch: micro, Steps: len(g.Batches), WarmupSteps: o.Warmup}
+	opt, plan := g.options(name)
+	plan.MicroBatch = micro
 	e, err := newEngine(be, start.Config, opt, plan)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/curate-data/curate/scoring/lm"
 )
 
 // Options of a run. The zero value of a field means its default, except where
@@ -22,6 +24,12 @@ type Options struct {
 	// xla:cuda 32 GiB, by estimate. The gradients of a step are summed over
 	// BatchSize/MicroBatch parts. The paper's is 128 in bfloat16 on one H100.
 	MicroBatch int
+	// Precision of forward and backward pass. Default: AutoPrecision. Weights,
+	// moments and sums of gradients are float32 in either, and so are the
+	// residual stream, norms, softmax, log-sum-exp and losses.
+	Precision lm.Precision
+	// Checkpointing trades time for memory. Default: AutoCheckpointing.
+	Checkpointing Checkpointing
 
 	// Tokens is the budget: rows are drawn at random until they have this many
 	// tokens, and each is trained on once. A corpus with fewer tokens is
@@ -101,6 +109,8 @@ type Eval struct {
 // CheckpointEvery and EvalEvery, which a Plan has.
 func (o Options) Defaults(modelLength int) Options {
 	set(&o.SequenceLength, modelLength)
+	set(&o.Precision, lm.AutoPrecision)
+	set(&o.Checkpointing, AutoCheckpointing)
 	set(&o.Epochs, 1)
 	set(&o.LearningRate, 1e-3)
 	set(&o.Beta1, 0.9)
@@ -124,7 +134,7 @@ func set[T comparable](field *T, value T) {
 
 // Validate lists every fault of options that went through Defaults.
 func (o Options) Validate() error {
-	var faults []error
+	faults := o.validateModes()
 	require := func(ok bool, format string, args ...any) {
 		if !ok {
 			faults = append(faults, fmt.Errorf(format, args...))

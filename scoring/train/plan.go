@@ -9,17 +9,19 @@ import (
 
 // Plan is a run's arithmetic, settled once the data is counted.
 type Plan struct {
-	Sequences       int64   `json:"sequences"` // to train on, of the sequence length
-	Heldout         int64   `json:"heldout_sequences"`
-	SequenceLength  int     `json:"sequence_length"`
-	BatchSize       int     `json:"batch_size"`
-	MicroBatch      int     `json:"micro_batch"`
-	StepsPerEpoch   int     `json:"steps_per_epoch"` // the last sequences that fill no batch are left out
-	Steps           int     `json:"steps"`
-	WarmupSteps     int     `json:"warmup_steps"`
-	Epochs          float64 `json:"epochs"` // how often each sequence is seen
-	CheckpointEvery int     `json:"-"`
-	EvalEvery       int     `json:"-"` // 0: only before the first and after the last step
+	Sequences       int64        `json:"sequences"` // to train on, of the sequence length
+	Heldout         int64        `json:"heldout_sequences"`
+	SequenceLength  int          `json:"sequence_length"`
+	BatchSize       int          `json:"batch_size"`
+	MicroBatch      int          `json:"micro_batch"`
+	StepsPerEpoch   int          `json:"steps_per_epoch"` // the last sequences that fill no batch are left out
+	Steps           int          `json:"steps"`
+	WarmupSteps     int          `json:"warmup_steps"`
+	Epochs          float64      `json:"epochs"` // how often each sequence is seen
+	Precision       lm.Precision `json:"precision"`
+	Recompute       bool         `json:"gradient_checkpointing"`
+	CheckpointEvery int          `json:"-"`
+	EvalEvery       int          `json:"-"` // 0: only before the first and after the last step
 }
 
 // Tokens returns the tokens seen after so many steps.
@@ -53,16 +55,31 @@ const (
 	cardActivations = 32 << 30
 )
 
-// sequencesThatFit returns how many sequences of a length the backend should
-// hold activations of at a time, at least 1. The estimate of bytes per token
-// was fitted to peak memory on xla:cpu, where it is within 10 %.
-func sequencesThatFit(model lm.Config, length int, backendName string) int {
-	perToken := model.Layers*4*(24*model.Width+2*model.Heads*length) + 4*2*model.Embeddings
+// sequencesThatFit returns how many sequences of opt.SequenceLength the backend should
+// hold activations of at a time; 0 if not even one fits. recompute is gradient checkpointing.
+func sequencesThatFit(model lm.Config, opt Options, backendName string, recompute bool) int {
 	limit := int64(hostActivations)
 	if backendName == backend.CUDA {
 		limit = cardActivations
 	}
-	return int(max(1, limit/(int64(perToken)*int64(length))))
+	return int(limit / (activations(model, opt, recompute) * int64(opt.SequenceLength)))
+}
+
+// activations estimates the bytes per token that forward and backward pass
+// hold: what each layer keeps, or its input alone and one layer as it is
+// computed again, and the head. The factors were fitted to peak memory on
+// xla:cpu (TestActivationsAreEstimated).
+func activations(m lm.Config, opt Options, recompute bool) int64 {
+	size := 4
+	if opt.Precision == lm.BFloat16 {
+		size = 3 // half in each: products in bfloat16, residual stream and norms in float32
+	}
+	layer := size*(12*m.Width+3*m.Hidden) + 4*2*m.Heads*opt.SequenceLength // softmax is float32
+	head := 4 * 2 * m.Embeddings
+	if recompute {
+		return int64(m.Layers*size*m.Width + 2*layer + head)
+	}
+	return int64(m.Layers*layer + head)
 }
 
 // largestDivisor returns the largest divisor of n that is at most limit.
@@ -75,13 +92,15 @@ func largestDivisor(n, limit int) int {
 	return 1
 }
 
-// newPlan settles the run over `sequences` sequences of which the device takes
-// `fit` at a time. opt went through Defaults and Validate.
-func newPlan(opt Options, sequences, heldout, tokens int64, fit int) (Plan, error) {
+// newPlan settles the run over `sequences` sequences. opt went through Defaults
+// and Validate, and has a settled precision; fits says how many sequences the device takes at a time, without
+// and with gradient checkpointing.
+func newPlan(opt Options, sequences, heldout, tokens int64, fits func(recompute bool) int) (Plan, error) {
 	p := Plan{
 		Sequences: sequences, Heldout: heldout, SequenceLength: opt.SequenceLength,
 		BatchSize: opt.BatchSize, MicroBatch: opt.MicroBatch, WarmupSteps: opt.WarmupSteps,
 		CheckpointEvery: opt.CheckpointEvery, EvalEvery: max(opt.EvalEvery, 0),
+		Precision: opt.Precision,
 	}
 	if sequences == 0 {
 		return Plan{}, fmt.Errorf("the corpus has %d tokens to train on: too few for one sequence of %d; add text or lower the sequence length",
@@ -102,7 +121,7 @@ func newPlan(opt Options, sequences, heldout, tokens int64, fit int) (Plan, erro
 		return Plan{}, fmt.Errorf("the corpus has %d tokens to train on, %d sequences of %d: too few for one batch of %d; add text, or lower the batch size or the sequence length",
 			tokens, sequences, opt.SequenceLength, p.BatchSize)
 	}
-	set(&p.MicroBatch, largestDivisor(p.BatchSize, fit))
+	p.fit(opt.Checkpointing, fits)
 	p.StepsPerEpoch = int(sequences / int64(p.BatchSize))
 	p.Steps = p.StepsPerEpoch * opt.Epochs
 	if opt.Tokens > 0 {
@@ -119,6 +138,14 @@ func newPlan(opt Options, sequences, heldout, tokens int64, fit int) (Plan, erro
 		p.EvalEvery = max(1, p.Steps/4)
 	}
 	return p, nil
+}
+
+// fit settles how many sequences are computed at a time, and whether layers are
+// computed again: with auto, only where that makes the given micro-batch, or a
+// single sequence, fit.
+func (p *Plan) fit(how Checkpointing, fits func(recompute bool) int) {
+	p.Recompute = how == CheckpointingOn || how == AutoCheckpointing && fits(false) < max(1, p.MicroBatch)
+	set(&p.MicroBatch, largestDivisor(p.BatchSize, fits(p.Recompute)))
 }
 
 // schedule returns the learning rate of the run.

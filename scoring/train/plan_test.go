@@ -36,7 +36,7 @@ func TestPlan(t *testing.T) {
 		"budget too small":  {opt: with(func(o *Options) { o.BatchSize = 16; o.Tokens = 512 * 15 }), sequences: 16, fault: "raise the budget"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan, err := newPlan(test.opt, test.sequences, 4, 77, 1000)
+			plan, err := newPlan(test.opt, test.sequences, 4, 77, func(bool) int { return 1000 })
 			if test.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fault) {
 					t.Errorf("got %v, want an error that names %q", err, test.fault)
@@ -56,13 +56,13 @@ func TestPlan(t *testing.T) {
 func TestValidateListsEveryFault(t *testing.T) {
 	bad := Options{
 		SequenceLength: 1, BatchSize: 6, MicroBatch: 4, Tokens: -1, Epochs: -1, LearningRate: -1, Beta1: 1, Beta2: -0.5,
-		Eps: -1, WeightDecay: -1, ClipNorm: -1, WarmupSteps: -1, CheckpointEvery: -1, HeldoutFraction: 0.6,
+		Eps: -1, WeightDecay: -1, ClipNorm: -1, WarmupSteps: -1, CheckpointEvery: -1, HeldoutFraction: 0.6, Precision: "f16", Checkpointing: "yes",
 	}.Defaults(512)
 	err := bad.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, part := range []string{"output", "sequence length", "micro batch", "tokens", "epochs", "learning rate", "beta1", "beta2", "eps", "weight decay", "clip norm", "warm-up", "checkpoint", "held-out"} {
+	for _, part := range []string{"output", "sequence length", "micro batch", "tokens", "epochs", "learning rate", "beta1", "beta2", "eps", "weight decay", "clip norm", "warm-up", "checkpoint", "held-out", "precision", "gradient checkpointing"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("no fault named for %s in:\n%v", part, err)
 		}
@@ -74,7 +74,7 @@ func TestValidateListsEveryFault(t *testing.T) {
 
 func TestMicroBatchDividesAndFits(t *testing.T) {
 	for _, test := range []struct{ batch, fit, want int }{{256, 1000, 256}, {256, 100, 64}, {12, 5, 4}, {7, 6, 1}, {1, 1, 1}} {
-		plan, err := newPlan(Options{Output: "out", BatchSize: test.batch}.Defaults(512), 1000, 4, 0, test.fit)
+		plan, err := newPlan(Options{Output: "out", BatchSize: test.batch}.Defaults(512), 1000, 4, 0, func(bool) int { return test.fit })
 		if err != nil || plan.MicroBatch != test.want {
 			t.Errorf("batch %d of which %d fit: parts of %d (%v), want %d", test.batch, test.fit, plan.MicroBatch, err, test.want)
 		}
@@ -88,11 +88,59 @@ func TestActivationsAreEstimated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	perToken := float64(hostActivations) / float64(sequencesThatFit(config, 128, backend.CPU)*128)
-	if perToken < 112e3 || perToken > 138e3 {
-		t.Errorf("estimated %.0f bytes a token, measured 125,000", perToken)
+	if perToken := activations(config, Options{SequenceLength: 128, Precision: lm.Float32}, false); perToken < 112e3 || perToken > 138e3 {
+		t.Errorf("estimated %d bytes a token, measured 125,000", perToken)
 	}
-	if large, _ := lm.Preset("olmo-150m", 50280, 512); sequencesThatFit(large, 512, backend.CPU) != 3 || sequencesThatFit(large, 512, backend.CUDA) != 28 {
-		t.Errorf("the paper's model: %d sequences on a CPU, %d on a card", sequencesThatFit(large, 512, backend.CPU), sequencesThatFit(large, 512, backend.CUDA))
+	config.Layers = 12 // as TestCheckpointingSavesMemory measures it, 8 x 256 tokens: 790 and 209 MiB
+	for recompute, mib := range map[bool]float64{false: 790, true: 209} {
+		got, measured := float64(activations(config, Options{SequenceLength: 256, Precision: lm.Float32}, recompute)), mib*(1<<20)/2048
+		if got < 0.8*measured || got > 1.2*measured {
+			t.Errorf("12 layers, checkpointing %v: estimated %.0f bytes a token, measured %.0f", recompute, got, measured)
+		}
+	}
+}
+
+func TestPapersModelFits(t *testing.T) {
+	large, err := lm.Preset("olmo-150m", 50280, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		backend   string
+		precision lm.Precision
+		recompute bool
+		want      int
+	}{
+		{backend.CPU, lm.Float32, false, 3}, {backend.CUDA, lm.Float32, false, 28}, {backend.CUDA, lm.BFloat16, false, 32}, {backend.CUDA, lm.BFloat16, true, 93},
+	} {
+		opt := Options{SequenceLength: 512, Precision: test.precision}
+		if got := sequencesThatFit(large, opt, test.backend, test.recompute); got != test.want {
+			t.Errorf("%s, %s, checkpointing %v: %d sequences, want %d", test.backend, test.precision, test.recompute, got, test.want)
+		}
+	}
+}
+
+// TestCheckpointingIsChosen: auto computes layers again only where that makes a sequence, or the micro-batch that was asked for, fit.
+func TestCheckpointingIsChosen(t *testing.T) {
+	for _, test := range []struct {
+		how           Checkpointing
+		micro         int
+		plain, saving int // sequences that fit
+		want          bool
+		parts         int
+	}{
+		{AutoCheckpointing, 0, 8, 32, false, 8}, {AutoCheckpointing, 8, 8, 32, false, 8}, {AutoCheckpointing, 16, 8, 32, true, 16},
+		{AutoCheckpointing, 0, 0, 3, true, 2}, {CheckpointingOff, 16, 8, 32, false, 16}, {CheckpointingOff, 0, 0, 0, false, 1}, {CheckpointingOn, 0, 8, 32, true, 32},
+	} {
+		opt := Options{Output: "out", BatchSize: 64, MicroBatch: test.micro, Checkpointing: test.how}.Defaults(512)
+		plan, err := newPlan(opt, 1000, 4, 0, func(recompute bool) int {
+			if recompute {
+				return test.saving
+			}
+			return test.plain
+		})
+		if err != nil || plan.Recompute != test.want || plan.MicroBatch != test.parts {
+			t.Errorf("%+v: checkpointing %v, parts of %d (%v)", test, plan.Recompute, plan.MicroBatch, err)
+		}
 	}
 }

@@ -53,6 +53,10 @@ func Run(ctx context.Context, be *backend.Backend, init *lm.Model, tok *tokenize
 	if err := opt.Validate(); err != nil {
 		return Result{}, fmt.Errorf("training options: %w", err)
 	}
+	var err error
+	if opt.Precision, err = opt.Precision.On(be.Name); err != nil {
+		return Result{}, fmt.Errorf("training options: %w", err)
+	}
 	if tok.VocabSize() > init.Config.VocabSize {
 		return Result{}, fmt.Errorf("train: the tokenizer has %d ids but the model's vocabulary is %d: this model was made for another tokenizer",
 			tok.VocabSize(), init.Config.VocabSize)
@@ -185,8 +189,8 @@ func (r *run) open() (err error) {
 		return err
 	}
 	r.heldout.count = min(r.heldout.count, heldoutMost)
-	fit := sequencesThatFit(r.init.Config, r.opt.SequenceLength, r.be.Name)
-	if r.plan, err = newPlan(r.opt, r.train.count, r.heldout.count, r.data.Counts.TrainTokens, fit); err != nil {
+	fits := func(recompute bool) int { return sequencesThatFit(r.init.Config, r.opt, r.be.Name, recompute) }
+	if r.plan, err = newPlan(r.opt, r.train.count, r.heldout.count, r.data.Counts.TrainTokens, fits); err != nil {
 		return err
 	}
 	r.result.Plan, r.result.Tokens = r.plan, r.plan.Tokens(r.plan.Steps)

@@ -391,6 +391,7 @@ func TestRunRefusesWhatCannotWork(t *testing.T) {
 		want   string
 	}{
 		"tokenizer of another model": {func(j *job) { j.init.Config.VocabSize = 256 }, "257 ids but the model's vocabulary is 256"},
+		"no end of text":             {func(j *job) { j.init.Config.EOSTokenID = -1 }, "eos_token_id"},
 		"sequence too long":          {func(j *job) { j.opt.SequenceLength = 65 }, "longer than the model's 64"},
 		"empty corpus":               {func(j *job) { j.corpus.Source = oneShard(nil, "") }, "0 tokens"},
 		"corpus of one word":         {func(j *job) { j.corpus.Source = oneShard("Ishmael.") }, "too few for one sequence of 16"},

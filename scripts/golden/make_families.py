@@ -39,7 +39,7 @@ CASES = {
     "llama-linear": ("llama", dict(LLAMA, num_key_value_heads=4, head_dim=10, hidden_act="gelu"), 1, 48, dict(weights="float16", keys=dict(
         rope_parameters=None, rope_scaling=dict(type="linear", factor=3.0), num_key_value_heads=None))),
     "llama-dynamic": ("llama", dict(LLAMA, num_hidden_layers=1), 1, 128, dict(keys=dict(rope_parameters=None, rope_scaling=dict(type="dynamic", factor=2.0)))),
-    "llama-yarn": ("llama", dict(LLAMA, rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, rope_theta=10000.0)),
+    "llama-yarn": ("llama", dict(LLAMA, num_attention_heads=2, rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, rope_theta=10000.0)),
                    1, 100, dict()),
     "llama-yarn-mscale": ("llama", dict(LLAMA, num_hidden_layers=1, num_attention_heads=2, rope_parameters=dict(
         rope_type="yarn", factor=2.5, original_max_position_embeddings=48, rope_theta=300.0, mscale=1.5, mscale_all_dim=0.4, truncate=False, beta_fast=6.0,
