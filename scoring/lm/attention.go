@@ -42,24 +42,20 @@ func (m *decoder) attention(x *graph.Node, w map[role]*graph.Node, i int) *graph
 func (m *decoder) qkv(x *graph.Node, w map[role]*graph.Node) (q, k, v *graph.Node) {
 	batch, length := x.Shape().Dim(0), x.Shape().Dim(1)
 	split := func(y *graph.Node, heads int) *graph.Node { return graph.Reshape(y, batch, length, heads, m.HeadDim) }
+	part := func(y *graph.Node, axis, from, n int) *graph.Node {
+		return graph.SliceAxis(y, axis, graph.AxisRange(from, from+n))
+	}
 	wide, narrow := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
 	switch m.QKV {
 	case SeparateQKV:
 		q, k, v = m.linear(x, w[query], w[queryBias]), m.linear(x, w[key], w[keyBias]), m.linear(x, w[value], w[valueBias])
 	case JoinedQKV:
-		// Three products: their results need not be cut out of one.
-		out := 0
-		if m.Transpose {
-			out = 1
-		}
-		part := func(from, n int) *graph.Node {
-			return m.linear(x, piece(w[qkv], out, from, n), piece(w[qkvBias], 0, from, n))
-		}
-		q, k, v = part(0, wide), part(wide, narrow), part(wide+narrow, narrow)
+		all := m.linear(x, w[qkv], w[qkvBias])
+		q, k, v = part(all, 2, 0, wide), part(all, 2, wide, narrow), part(all, 2, wide+narrow, narrow)
 	case PerHeadQKV:
 		all := graph.Reshape(m.linear(x, w[qkv], w[qkvBias]), batch, length, m.Heads, 3*m.HeadDim)
 		third := func(i int) *graph.Node {
-			return graph.Reshape(piece(all, 3, i*m.HeadDim, m.HeadDim), batch, length, wide)
+			return graph.Reshape(part(all, 3, i*m.HeadDim, m.HeadDim), batch, length, wide)
 		}
 		q, k, v = third(0), third(1), third(2)
 	}

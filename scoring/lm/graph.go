@@ -146,38 +146,15 @@ func (m *decoder) block(x *graph.Node, w map[role]*graph.Node, i int) *graph.Nod
 	return graph.Add(between, out)
 }
 
-// mlp runs over pieces of the hidden numbers and adds up what they write.
 func (m *decoder) mlp(x *graph.Node, w map[role]*graph.Node) *graph.Node {
-	out, in := 0, 1 // axes of matrices
-	if m.Transpose {
-		out, in = 1, 0
+	inner := m.linear(x, w[up], w[upBias])
+	if m.Gated {
+		opened := graph.ConvertDType(m.linear(x, w[gate], w[gateBias]), dtypes.Float32)
+		inner = inFloat32(inner, func(inner *graph.Node) *graph.Node { return graph.Mul(m.act(opened), inner) })
+	} else {
+		inner = inFloat32(inner, m.act)
 	}
-	width := evenly(m.Hidden, columnsOfProduct(w[up].DType()))
-	var sum *graph.Node
-	for from := 0; from < m.Hidden; from += width {
-		part := func(r role, axis int) *graph.Node { return piece(w[r], axis, from, min(width, m.Hidden-from)) }
-		inner := m.linear(x, part(up, out), part(upBias, 0))
-		if m.Gated {
-			opened := graph.ConvertDType(m.linear(x, part(gate, out), part(gateBias, 0)), dtypes.Float32)
-			inner = inFloat32(inner, func(inner *graph.Node) *graph.Node { return graph.Mul(m.act(opened), inner) })
-		} else {
-			inner = inFloat32(inner, m.act)
-		}
-		if sum == nil {
-			sum = m.residual(inner, part(down, in), w[downBias])
-		} else {
-			sum = graph.Add(sum, m.residual(inner, part(down, in), nil))
-		}
-	}
-	return sum
-}
-
-// piece is n of the numbers of x along an axis; nil of nil.
-func piece(x *graph.Node, axis, from, n int) *graph.Node {
-	if x == nil || n == x.Shape().Dim(axis) {
-		return x
-	}
-	return graph.SliceAxis(x, axis, graph.AxisRange(from, from+n))
+	return m.residual(inner, w[down], w[downBias])
 }
 
 // linear is x wᵀ + bias for w [out,in], or x w + bias for w [in,out], in the

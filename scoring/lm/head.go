@@ -5,28 +5,24 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// The head's logits are rows x vocabulary: the largest thing of the model by
-// far if it were held whole. They are made slice by slice instead.
-// logitBytes bounds the logits of one slice.
+// logitBytes bounds the logits of one slice. The head's logits are rows x
+// vocabulary, the largest thing of the model by far if they were held whole:
+// they are made slice by slice.
 const logitBytes = 64 << 20
 
-// columnsOfProduct is how wide a matrix product may be, by the type of weights.
-// XLA packs both matrices of a float32 product on a CPU: at 1,024 columns what it
-// packs stays in cache, at 8,192 it runs at 3/4 of the speed. GPUs, which get
-// bfloat16, want few and large products.
-func columnsOfProduct(dtype dtypes.DType) int {
+// fewestColumns is the narrowest slice of the vocabulary that is still a good
+// matrix product.
+const fewestColumns = 1024
+
+// mostColumns is the widest slice, by the type of weights. XLA packs both matrices
+// of a float32 product on a CPU: with 1,024 columns what it packs stays in cache,
+// with 8,192 it runs at 3/4 of the speed. GPUs, which get bfloat16, want few and
+// large products.
+func mostColumns(dtype dtypes.DType) int {
 	if dtype == dtypes.Float32 {
-		return 1024
+		return fewestColumns
 	}
 	return 8192
-}
-
-// evenly returns the width of the fewest equal pieces of n that are no wider
-// than most, rounded up to what vector registers hold; the last piece may be
-// narrower.
-func evenly(n, most int) int {
-	pieces := (n + most - 1) / most
-	return min(n, (n+16*pieces-1)/(16*pieces)*16)
 }
 
 // headLosses returns loss and logZ, [N] each, of hidden [N,d] under head [V,d]
@@ -45,9 +41,12 @@ func headLosses(hidden, head, targets *graph.Node) (loss, logZ *graph.Node) {
 type slice struct{ row, rows, column, columns int }
 
 // slicesOf cuts rows x vocabulary logits into slices of at most logitBytes: the
-// vocabulary first, the rows as well where there are many.
+// vocabulary into equal ones of at most most columns, rounded up to what vector
+// registers hold, and the rows as well where fewestColumns would be too many.
 func slicesOf(rows, vocabulary, most int) []slice {
-	columns := evenly(vocabulary, most)
+	most = min(most, max(fewestColumns, logitBytes/4/rows))
+	count := (vocabulary + most - 1) / most
+	columns := min(vocabulary, (vocabulary+16*count-1)/(16*count)*16)
 	return cut(rows, vocabulary, logitBytes/4/columns, columns)
 }
 
@@ -64,7 +63,7 @@ func cut(rows, vocabulary, height, width int) []slice {
 
 // logSumExp is ln(sum over v of exp(hidden . head[v])) for each row of hidden.
 func logSumExp(hidden, head *graph.Node) *graph.Node {
-	return slicedLogSumExp(hidden, head, slicesOf(hidden.Shape().Dim(0), head.Shape().Dim(0), columnsOfProduct(head.DType())))
+	return slicedLogSumExp(hidden, head, slicesOf(hidden.Shape().Dim(0), head.Shape().Dim(0), mostColumns(head.DType())))
 }
 
 // slicedLogSumExp makes the values slice by slice and gives them a gradient
