@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"os"
 	"path/filepath"
 	"slices"
@@ -267,9 +268,9 @@ func initialModel(ctx context.Context, a *app, opt trainOptions, tok *tokenizer.
 	if err != nil {
 		return nil, usageError{err}
 	}
-	endOfText, ok := tok.ID("<|endoftext|>")
-	if !ok {
-		return nil, fmt.Errorf("tokenizer %s has no <|endoftext|>, which joins documents", opt.Tokenizer)
+	endOfText, err := endOfTextID(tok.ID)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer %s: %w", opt.Tokenizer, err)
 	}
 	padding := endOfText
 	if id, ok := tok.ID("<|padding|>"); ok {
@@ -279,6 +280,18 @@ func initialModel(ctx context.Context, a *app, opt trainOptions, tok *tokenizer.
 		return nil, err
 	}
 	return lm.Init(config, opt.Seed)
+}
+
+// endOfTextID returns the id of the token that joins documents, under the
+// first of the names that tokenizers in use give it.
+func endOfTextID(id func(token string) (int32, bool)) (int32, error) {
+	names := []string{"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>"}
+	for _, name := range names {
+		if found, ok := id(name); ok {
+			return found, nil
+		}
+	}
+	return 0, fmt.Errorf("no token that ends a text and joins documents: none of %s", strings.Join(names, ", "))
 }
 
 // dataKey identifies what training reads: a checkpoint of other data is void.
