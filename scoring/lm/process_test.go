@@ -54,6 +54,7 @@ func TestProcessesAgree(t *testing.T) {
 // XLA made all slices at once before they were made to wait for each other.
 func TestLogitsAreNeverWhole(t *testing.T) {
 	const key, rows, d, vocabulary, most = "CURATE_TEST_LOGITS", 4096, 16, 50304, 400 << 20
+	const least = 4 * rows * 1000 // of one slice
 	if name := os.Getenv(key); name != "" {
 		be := openBackend(t, name)
 		exec, err := graph.NewExec(be.Backend, func(in []*graph.Node) []*graph.Node {
@@ -84,8 +85,8 @@ func TestLogitsAreNeverWhole(t *testing.T) {
 	if _, scan := fmt.Sscanf(string(out), "grew %d", &grew); err != nil || scan != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if grew < logitBytes || grew > most {
-		t.Errorf("memory grew by %d MiB, want %d to %d", grew>>20, logitBytes>>20, most>>20)
+	if grew < least || grew > most {
+		t.Errorf("memory grew by %d MiB, want %d to %d", grew>>20, least>>20, most>>20)
 	}
 	t.Logf("memory grew by %d MiB", grew>>20)
 }
