@@ -215,3 +215,38 @@ func parquetDigests(t *testing.T, folder string) map[string]string {
 	maps.DeleteFunc(all, func(name, _ string) bool { return !strings.HasSuffix(name, ".parquet") })
 	return all
 }
+
+// TestModelInSeveralFilesOnS3 scores with a prior in three files: the sidecars are
+// those of the same folder on disk, and a damaged copy of one file is fetched again.
+func TestModelInSeveralFilesOnS3(t *testing.T) {
+	b := newCorpusBucket(t)
+	prior := randomModel(t, filepath.Join(b.local, "prior"), 1)
+	safetensorstest.Split(t, prior, 3)
+	files, err := os.ReadDir(prior)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		upload(t, b.uri("prior/"+file.Name()), filepath.Join(prior, file.Name()))
+	}
+	score := func(prior string) map[string]string {
+		t.Helper()
+		out := t.TempDir()
+		mustCurate(t, "score", "--prior", prior, "--conditional", filepath.Join(b.local, "prior"), "--backend", "go", "--output", out, b.uri("target.jsonl"))
+		return parquetDigests(t, out)
+	}
+	want := score(prior)
+	if got := score(b.uri("prior")); len(want) == 0 || !maps.Equal(got, want) {
+		t.Errorf("on S3: %v", differences(got, want))
+	}
+	copies, err := filepath.Glob(filepath.Join(os.Getenv("CURATE_CACHE"), "models", "*", "model-00002-of-00003.safetensors"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("copies in the cache: %v, %v", copies, err)
+	}
+	if err := os.Truncate(copies[0], 1000); err != nil {
+		t.Fatal(err)
+	}
+	if got := score(b.uri("prior")); !maps.Equal(got, want) {
+		t.Errorf("a damaged copy: %v", differences(got, want))
+	}
+}
