@@ -15,7 +15,9 @@ import (
 
 // TestDeviceRunsOutOfMemory takes XLA's memory away, in a process of its own: a
 // batch ran before, then the process may have no more address space than is left
-// after half a batch. It must go on, and lose nothing.
+// after half a batch. It must go on, and lose nothing. What is left to the limit
+// hangs on how the allocator has cut memory, so it is run by hand, with
+// CURATE_FULL=1; TestMemoryRunsOut makes the same fault at will.
 func TestDeviceRunsOutOfMemory(t *testing.T) {
 	const key, tokens = "CURATE_TEST_LIMIT", 1 << 15
 	if name := os.Getenv(key); name != "" {
@@ -57,6 +59,9 @@ func TestDeviceRunsOutOfMemory(t *testing.T) {
 		}
 		fmt.Println("notices", len(notices), strings.Join(notices, "; "))
 		return
+	}
+	if os.Getenv("CURATE_FULL") != "1" {
+		t.Skip("set CURATE_FULL=1: the limit does not bite on every machine")
 	}
 	be := openBackend(t, backend.CPU)
 	child := exec.Command(os.Args[0], "-test.run=^TestDeviceRunsOutOfMemory$")
