@@ -57,9 +57,14 @@ func requests(t testing.TB, n int) []pixels.Request {
 }
 
 // What else is in a batch, where in it, and how large it is: the vectors are the
-// same, bit for bit on one batch size.
+// same. With pure Go bit for bit on one batch size; XLA's products round by where
+// a row lies in the batch on some processors (seen with AVX2, not with AVX-512).
 func TestCompanyChangesNothing(t *testing.T) {
 	eachBackend(t, func(t *testing.T, be *backend.Backend) {
+		tolerance := 0.0
+		if be.Name != backend.Go {
+			tolerance = 1e-6
+		}
 		all := requests(t, 9)
 		encoder := open(t, be, nano(t), Options{Batch: 4})
 		together := embed(t, encoder, all...)
@@ -70,7 +75,7 @@ func TestCompanyChangesNothing(t *testing.T) {
 		for i, request := range all {
 			alone := embed(t, encoder, request)[0]
 			for name, other := range map[string]pixels.Vectors{"alone": alone, "in reverse order": backwards[i]} {
-				if !same(together[i], other, 0) {
+				if !same(together[i], other, tolerance) {
 					t.Errorf("picture %d has other vectors %s", i, name)
 				}
 			}
