@@ -53,7 +53,6 @@ func Losses(c Config, params []*graph.Node, in Inputs) (loss, logZ *graph.Node) 
 type decoder struct {
 	Arch
 	in     Inputs
-	dtype  dtypes.DType // of what layers read and write
 	global map[role]*graph.Node
 	layers []map[role]*graph.Node
 	rope   rope
@@ -75,7 +74,6 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 			m.layers[p.layer][p.role] = params[i]
 		}
 	}
-	m.dtype = m.layers[0][attnOut].DType()
 	if a.Rope.Dim > 0 {
 		m.rope = newRope(a.Rope, in)
 	}
@@ -84,13 +82,12 @@ func newDecoder(a Arch, params []*graph.Node, in Inputs) *decoder {
 
 // hidden returns what the head reads, [B,T,d].
 func (m *decoder) hidden() *graph.Node {
-	x := graph.Gather(m.global[embedding], graph.ExpandAxes(m.in.Tokens, -1)) // [B,T,d]
-	if rows := m.global[positionRows]; rows != nil {
-		x = graph.Add(graph.ConvertDType(x, dtypes.Float32), graph.ConvertDType(m.learnedPositions(rows, x), dtypes.Float32))
-	}
 	// The residual stream is float32 whatever the weights are: it adds up what
 	// all layers write, and bfloat16 has 8 bits for it.
-	x = graph.ConvertDType(x, dtypes.Float32)
+	x := graph.ConvertDType(graph.Gather(m.global[embedding], graph.ExpandAxes(m.in.Tokens, -1)), dtypes.Float32) // [B,T,d]
+	if rows := m.global[positionRows]; rows != nil {
+		x = graph.Add(x, graph.ConvertDType(m.learnedPositions(rows, x), dtypes.Float32))
+	}
 	for i, w := range m.layers {
 		if m.in.Recompute {
 			x = x.Checkpoint()
@@ -103,13 +100,13 @@ func (m *decoder) hidden() *graph.Node {
 	return m.norm(x, m.global[finalNorm], m.global[finalNormBias])
 }
 
-// head returns the head's weights, [V,d].
+// head returns the head's weights, [V,d], in the type of the layers' matrices.
 func (m *decoder) head() *graph.Node {
 	w := m.global[head]
 	if m.Tied {
 		w = m.global[embedding]
 	}
-	return graph.ConvertDType(w, m.dtype)
+	return graph.ConvertDType(w, m.layers[0][attnOut].DType())
 }
 
 func (m *decoder) learnedPositions(rows, x *graph.Node) *graph.Node {

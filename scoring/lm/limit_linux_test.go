@@ -44,7 +44,7 @@ func TestDeviceRunsOutOfMemory(t *testing.T) {
 		if err := syscall.Getrlimit(syscall.RLIMIT_AS, &limit); err != nil {
 			t.Fatal(err)
 		}
-		limit.Cur = uint64(addressSpace(t) + 48<<20)
+		limit.Cur = uint64(statusBytes(t, "VmSize:") + 48<<20)
 		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &limit); err != nil {
 			t.Fatal(err)
 		}
@@ -73,19 +73,4 @@ func TestDeviceRunsOutOfMemory(t *testing.T) {
 		t.Errorf("%v, %d notices: %s", err, notices, out)
 	}
 	t.Log(line)
-}
-
-// addressSpace is the size of this process's address space.
-func addressSpace(t *testing.T) int64 {
-	t.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, line, _ := strings.Cut(string(status), "VmSize:")
-	var kib int64
-	if _, err := fmt.Sscanf(line, "%d kB", &kib); err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
 }

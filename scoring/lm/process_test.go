@@ -93,13 +93,16 @@ func TestLogitsAreNeverWhole(t *testing.T) {
 
 // peakBytes is the largest resident set of this process so far. (Getrusage
 // would count the parent's as well.)
-func peakBytes(t *testing.T) int64 {
+func peakBytes(t *testing.T) int64 { return statusBytes(t, "VmHWM:") }
+
+// statusBytes is a size that the kernel tells of this process.
+func statusBytes(t *testing.T, key string) int64 {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Skip(err)
 	}
-	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	_, line, _ := strings.Cut(string(status), key)
 	var kib int64
 	if _, err := fmt.Sscanf(line, "%d kB", &kib); err != nil {
 		t.Fatal(err)

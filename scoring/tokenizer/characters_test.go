@@ -168,23 +168,7 @@ func (p *plainCharacters) word(word string) []int32 {
 			parts = append(parts, fmt.Sprintf("<0x%02X>", b))
 		}
 	}
-	for {
-		best, at := -1, 0
-		for i := range len(parts) - 1 {
-			if rank, ok := p.ranks[[2]string{parts[i], parts[i+1]}]; ok && (best < 0 || rank < best) {
-				best, at = rank, i
-			}
-		}
-		if best < 0 {
-			break
-		}
-		parts = slices.Replace(parts, at, at+2, parts[at]+parts[at+1])
-	}
-	var ids []int32
-	for _, part := range parts {
-		ids = append(ids, p.vocab[part])
-	}
-	return ids
+	return mergePlainly(parts, p.ranks, p.vocab)
 }
 
 // TestPlainCharactersGolden: the slow form itself gives HF's ids.

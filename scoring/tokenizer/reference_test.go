@@ -174,16 +174,22 @@ func (r *reference) match(text string) int {
 	return len(string(spaces))
 }
 
-// word merges a word: again and again the pair of the lowest rank, leftmost first.
+// word returns the ids of a word.
 func (r *reference) word(word string) []int32 {
 	var parts []string
 	for i := range len(word) {
 		parts = append(parts, string(byteRune(word[i])))
 	}
+	return mergePlainly(parts, r.ranks, r.vocab)
+}
+
+// mergePlainly merges the parts of a word: again and again the pair of the lowest
+// rank, leftmost first.
+func mergePlainly(parts []string, ranks map[[2]string]int, vocab map[string]int32) []int32 {
 	for {
 		best, at := -1, 0
 		for i := range len(parts) - 1 {
-			if rank, ok := r.ranks[[2]string{parts[i], parts[i+1]}]; ok && (best < 0 || rank < best) {
+			if rank, ok := ranks[[2]string{parts[i], parts[i+1]}]; ok && (best < 0 || rank < best) {
 				best, at = rank, i
 			}
 		}
@@ -194,7 +200,7 @@ func (r *reference) word(word string) []int32 {
 	}
 	var ids []int32
 	for _, part := range parts {
-		ids = append(ids, r.vocab[part])
+		ids = append(ids, vocab[part])
 	}
 	return ids
 }
