@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/curate-data/curate/internal/progress"
 	"github.com/curate-data/curate/internal/report"
@@ -56,7 +57,7 @@ func trainFacts(opt trainOptions, config lm.Config, result train.Result) []repor
 	plan, counts := result.Plan, result.Counts
 	from := "preset " + opt.Preset
 	if opt.From != "" {
-		from = opt.From
+		from = fileName(strings.TrimRight(opt.From, "/")) // where the folder lies is not part of the model
 	}
 	batch := fmt.Sprintf("%d sequences of %d tokens", plan.BatchSize, plan.SequenceLength)
 	if plan.MicroBatch < plan.BatchSize {

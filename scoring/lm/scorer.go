@@ -69,7 +69,11 @@ func NewScorer[M Source](be *backend.Backend, models []M, options ScorerOptions)
 	for i, m := range sources {
 		err := backend.Catch(fmt.Sprintf("put model %d on %s", i, be.Name), func() error { return s.add(m, shared) })
 		if err != nil {
-			return nil, errors.Join(memoryAdvice(err), s.Close())
+			// What is wrong with a folder may take many lines; a device's error gets one.
+			if backend.OutOfMemory(err) {
+				err = memoryAdvice(err)
+			}
+			return nil, errors.Join(err, s.Close())
 		}
 	}
 	for _, r := range s.replicas {
@@ -138,7 +142,7 @@ func (s *Scorer) add(m Source, shared map[Arch]executables) error {
 		}
 		for _, r := range s.replicas {
 			if err := r.put(s.be, p, s.options.Precision, data); err != nil {
-				return fmt.Errorf("tensor %s: %w", p.Name, err)
+				return fmt.Errorf("tensor %s: %w", p.Name, backend.Brief(err))
 			}
 		}
 		return nil
