@@ -2,7 +2,8 @@
 
 Usage: scoring.py SCORINGBENCH [ROUNDS]   (bench/scoring.sh builds the binary and installs the packages)
 
-Every engine is a process that loads the same random weights, compiles, and then runs the same batch once a turn. Printed are
+Every engine is a process that loads the same random weights, compiles, and then runs the same batch once a turn (curate go: its first
+row, once). Printed are
 medians of tokens a second and of tokens a CPU-second (the figure that holds on a shared machine), model GFLOP/s, the
 share of the machine's float32 matmul rate (the best product of torch in the same run), and how far the losses
 are from PyTorch's. The work is counted alike for all, whatever an engine really does, in flops a token:
@@ -30,7 +31,11 @@ ENGINES = {  # name: how scoringbench or scoring_peers.py calls it
     "torch.compile": ["compile"],
     "jax": ["jax"],
 }
-SLOW = {"curate go": 1}  # engines that run this many rounds only
+SLOW = {"curate go"}  # engines that run one row, once: a batch would take many minutes
+
+
+def rows(engine):
+    return 1 if engine in SLOW else ROWS
 
 
 def flops(model):
@@ -84,7 +89,7 @@ def matmul_rates(rounds):
 def start(binary, engine, model, folder):
     call = ENGINES[engine]
     if engine.startswith("curate"):
-        return Worker([binary, call[0], model, folder, str(ROWS), str(LENGTH), call[1]])
+        return Worker([binary, call[0], model, folder, str(rows(engine)), str(LENGTH), call[1]])
     return peer(call[0], folder, ROWS, LENGTH)
 
 
@@ -98,15 +103,15 @@ def losses(engine, folder):
 
 
 def bench(binary, model, engines, rounds):
-    """Returns the wall and CPU seconds of every engine's runs."""
+    """Returns the wall and CPU seconds of every engine's runs, for a whole batch."""
     folder = os.path.join(os.path.dirname(binary), "scoring", model)
     workers, times = {}, {}
     for engine in engines:
         workers[engine], times[engine] = start(binary, engine, model, folder), []
     for i in range(rounds):
         for engine in engines:
-            if i < SLOW.get(engine, rounds):
-                times[engine].append(workers[engine].run())
+            if i == 0 or engine not in SLOW:
+                times[engine].append(tuple(t * ROWS / rows(engine) for t in workers[engine].run()))
     for worker in workers.values():
         worker.close()
     return folder, times
