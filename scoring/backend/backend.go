@@ -86,7 +86,9 @@ func openAuto() (*Backend, error) {
 func openGo() (*Backend, error) {
 	var be compute.Backend
 	err := Catch("open backend go", func() (err error) {
-		be, err = gobackend.New("")
+		// Operations of a graph that run at the same time hold all workers and wait for
+		// more of them for their products, for ever (compute v0.1.2, workerspool.Saturate).
+		be, err = gobackend.New("ops_sequential")
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -232,4 +233,26 @@ func TestScoreEqualsOLMo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGoBackendComesToAnEnd runs a graph whose products wait for each other for ever
+// in compute v0.1.2 when operations run side by side.
+func TestGoBackendComesToAnEnd(t *testing.T) {
+	be := openBackend(t, backend.Go)
+	model, want := loadGolden(t, "testdata/families/qwen3")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 40 {
+			call(t, be, func(in []*graph.Node) []*graph.Node {
+				loss, _ := Losses(model.Config, in[1:], Inputs{Tokens: in[0]})
+				return graph.Gradient(graph.ReduceAllMean(loss), in[1:]...)
+			}, inputsOf(model, want.Tokens)...)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Minute):
+		t.Fatal("it hangs")
+	}
 }
