@@ -2,11 +2,10 @@
 
 Usage: scoring.py SCORINGBENCH [ROUNDS]   (bench/scoring.sh builds the binary and installs the packages)
 
-Every engine is a process that loads the same random weights, compiles, and then runs the same batch once a turn (curate go: its first
-row, once). Printed are
-medians of tokens a second and of tokens a CPU-second (the figure that holds on a shared machine), model GFLOP/s, the
-share of the machine's float32 matmul rate (the best product of torch in the same run), and how far the losses
-are from PyTorch's. The work is counted alike for all, whatever an engine really does, in flops a token:
+Every engine is a process that loads the same random weights, compiles, and then runs the same batch once a turn (curate
+go: its first row, once). Printed are medians of tokens a second and of tokens a CPU-second (the figure that holds on a shared
+machine), model GFLOP/s, the share of the machine's float32 matmul rate (the best product of torch in the same run), and how far
+the losses are from PyTorch's. The work is counted alike for all, whatever an engine really does, in flops a token:
 2 x (weights of the layers' matrices + weights of the head) + 2 x d x T x layers, attention being causal.
 """
 

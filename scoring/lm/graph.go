@@ -170,29 +170,13 @@ func (m *decoder) product(x, w, bias *graph.Node, dtype dtypes.DType) *graph.Nod
 		axis = 0
 	}
 	x = graph.ConvertDType(x, w.DType())
-	y := inSlices(w, 1-axis, func(w *graph.Node) *graph.Node {
-		return graph.Dot(x, w).WithOutputDType(dtype).General([]int{x.Rank() - 1}, nil, []int{axis}, nil)
-	})
+	y := graph.Dot(x, w).WithOutputDType(dtype).General([]int{x.Rank() - 1}, nil, []int{axis}, nil)
 	if bias == nil {
 		return y
 	}
 	return inFloat32(y, func(y *graph.Node) *graph.Node {
 		return graph.Add(y, graph.ExpandLeftToRank(graph.ConvertDType(bias, dtypes.Float32), y.Rank()))
 	})
-}
-
-// inSlices multiplies with w slice by slice of its outputs, an axis of w, where all
-// at once would be slower (mostColumns): an MLP of 1,024 to 4,096 by 5 %.
-func inSlices(w *graph.Node, axis int, multiply func(*graph.Node) *graph.Node) *graph.Node {
-	outputs, most := w.Shape().Dim(axis), mostColumns(w.DType())
-	if outputs < 4*most {
-		return multiply(w)
-	}
-	var slices []*graph.Node
-	for from := 0; from < outputs; from += most {
-		slices = append(slices, multiply(graph.SliceAxis(w, axis, graph.AxisRange(from, min(outputs, from+most)))))
-	}
-	return graph.Concatenate(slices, -1)
 }
 
 // inFloat32 runs f on x in float32, whatever x's type.

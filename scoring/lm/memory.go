@@ -30,7 +30,7 @@ func (c Config) weightBytes(p Precision) int64 {
 // weights. It is the larger of a layer's and the head's, and a quarter for what
 // XLA does not reuse; bench/memory.sh compares it with what is measured.
 //
-//	layer: 4 tokens (6 d + 2 hidden) + 8 H tokens (T + 256)/2
+//	layer: 4 tokens (6 d + 2 hidden) + 8 H tokens (T + queryBlock)/2
 //	head:  slice of logits + a copy of the head + 8 tokens d
 //
 // All sizes are of float32: XLA's CPU code widens bf16.

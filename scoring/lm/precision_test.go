@@ -8,7 +8,7 @@ import (
 )
 
 // TestBFloat16IsNear scores models of transformers in bf16, against the losses that their
-// own code has in float32. These models have weights of about 0.1, so that
+// own code has in float32. These models have weights so large that
 // probabilities are far from even. bfloat16 has 8 bits: each product is off by up to
 // 2^-9, which a few layers and a head turn into hundredths of a nat a token, of both signs.
 func TestBFloat16IsNear(t *testing.T) {
